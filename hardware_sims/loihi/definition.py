@@ -1,0 +1,153 @@
+"""The chip, defined: what a tick does, in the plainest integer arithmetic. Slow on purpose.
+
+Everything else that runs programs must equal this bit for bit in u, v and spikes. The arithmetic is
+that of lava-nc 0.10.0's ``fixed_pt`` models (lava/proc/dense/models.py, lava/proc/lif/models.py);
+what the silicon does otherwise is not modelled here.
+
+One tick t:
+1. every source spikes as the host says, every gate in its window;
+2. every LIF population receives a = Σ over its synapses of (W · s(t − delay)) · 2^weight_exp;
+3. where the state is reset every decision, u and v are cleared at the population's own tick ``offset``;
+   and a spike that its sender sent before its own reset never arrives at or after the receiver's;
+4. it is updated:
+       u ← trunc(u · (4096 − (du + 1)) / 4096) + 64·a      wrapped once into 24 bits
+       v ← trunc(v · (4096 − dv) / 4096) + u               clipped to ±(2²³ − 1)
+       spike ← v > 64·vth;  v ← 0 where it spiked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strl.chip.backend import Counts, Decision
+from strl.chip.program import Program
+from strl.quantize.network import Gate, Lif, Population, Source
+
+Int = NDArray[np.int64]
+
+LIMIT = 2**23
+
+
+def wrap32(x: Int) -> Int:
+    """The value that a signed 32-bit register keeps of x."""
+    return (x + 2**31) % 2**32 - 2**31
+
+
+def decay(x: Int, factor: Int) -> Int:
+    """x · factor / 4096, towards zero."""
+    magnitude: Int = (np.abs(x) * factor) >> 12
+    return np.sign(x) * magnitude
+
+
+def shift(x: Int, exponent: int) -> Int:
+    """x · 2^exponent, towards −∞."""
+    return x << exponent if exponent >= 0 else x >> -exponent
+
+
+def update(u: Int, v: Int, a: Int, lif: Lif) -> tuple[Int, Int, Int]:
+    """u, v and spikes after one tick with synaptic input a; all [batch, n]."""
+    u = wrap32(decay(u, 4096 - (lif.du.astype(np.int64) + 1)) + wrap32(a << 6))
+    u = np.where(u > LIMIT, u - 2 * LIMIT, np.where(u <= -LIMIT, u + 2 * LIMIT, u))
+    v = np.clip(decay(v, 4096 - lif.dv.astype(np.int64)) + u, 1 - LIMIT, LIMIT - 1)
+    spikes = v > (lif.vth.astype(np.int64) << 6)
+    return u, np.where(spikes, 0, v), spikes.astype(np.int64)
+
+
+class DefinitionSession:
+    """A program run by the definition; answers ``strl.chip.backend.Session``.
+
+    ``u`` and ``v`` hold the state [batch, n] of each LIF population by name, for whoever compares.
+    """
+
+    def __init__(self, program: Program, batch: int) -> None:
+        self.program = program
+        self.batch = batch
+        self._slices = program.slices
+        self._memory = max((s.delay for s in program.synapses), default=1)
+        self._weights = {s.name: s.weight.astype(np.int64).T for s in program.synapses}
+        self._lifs = [p for p in program.populations if isinstance(p.kind, Lif)]
+        self.u = {p.name: np.zeros((batch, p.size), np.int64) for p in self._lifs}
+        self.v = {p.name: np.zeros((batch, p.size), np.int64) for p in self._lifs}
+        # past[d] is the raster of d + 1 ticks ago.
+        self._past = np.zeros((self._memory, batch, program.neurons), np.int64)
+        self._ticks = np.zeros(batch, np.int64)
+        self._spikes = np.zeros((batch, program.neurons), np.int64)
+        self._active = np.zeros((batch, len(program.populations)), np.int64)
+
+    def reset(self, slots: Sequence[int] | None = None) -> None:
+        index = slice(None) if slots is None else list(slots)
+        for state in (*self.u.values(), *self.v.values()):
+            state[index] = 0
+        self._past[:, index] = 0
+        for count in (self._ticks, self._spikes, self._active):
+            count[index] = 0
+
+    def run(self, spikes: NDArray[np.uint8]) -> Decision:
+        schedule, readout = self.program.schedule, self.program.readout
+        raster = np.zeros((self.batch, schedule.total, self.program.neurons), np.uint8)
+        silence = np.zeros_like(spikes[0])
+        membrane = np.zeros((self.batch, self.program.population(readout.population).size), np.int64)
+        for tick in range(schedule.total):
+            raster[:, tick] = self.tick(tick, spikes[tick] if tick < schedule.ticks else silence)
+            if readout.kind == "membrane" and tick == readout.stop - 1:
+                membrane = self.v[readout.population].copy()
+        window = raster[:, readout.start : readout.stop, self._slices[readout.population]]
+        count = window.sum(axis=1, dtype=np.int32)
+        value = count if readout.kind == "count" else membrane.astype(np.int32)
+        return Decision(readout=value, raster=raster)
+
+    def tick(self, tick: int, driven: NDArray[np.uint8]) -> Int:
+        """Tick number ``tick`` of a decision, with source spikes [batch, inputs] → [batch, neurons]."""
+        now: Int = np.zeros((self.batch, self.program.neurons), np.int64)
+        column = 0
+        for number, population in enumerate(self.program.populations):
+            here = self._slices[population.name]
+            if isinstance(population.kind, Source):
+                now[:, here] = driven[:, column : column + population.size]
+                column += population.size
+            elif isinstance(population.kind, Gate):
+                now[:, here] = population.kind.start <= tick < population.kind.stop
+            else:
+                now[:, here] = self._neurons(number, population, population.kind, tick)
+        self._past = np.concatenate([now[None], self._past[:-1]])
+        self._ticks += 1
+        self._spikes += now
+        return now
+
+    def counts(self) -> Counts:
+        return Counts(ticks=self._ticks.copy(), spikes=self._spikes.copy(), active=self._active.copy())
+
+    def close(self) -> None:
+        return
+
+    def _neurons(self, number: int, population: Population, lif: Lif, tick: int) -> Int:
+        name = population.name
+        a = self._input(population, tick)
+        if self.program.schedule.state == "reset" and tick == population.offset:
+            self.u[name][:] = 0
+            self.v[name][:] = 0
+        active = (a != 0) | (self.u[name] != 0) | (self.v[name] != 0)
+        self._active[:, number] += active.sum(axis=1)
+        self.u[name], self.v[name], spikes = update(self.u[name], self.v[name], a, lif)
+        return spikes
+
+    def _input(self, population: Population, tick: int) -> Int:
+        a: Int = np.zeros((self.batch, population.size), np.int64)
+        for synapse in self.program.synapses:
+            if synapse.post != population.name or self.program.blanked(synapse, tick):
+                continue
+            past = self._past[synapse.delay - 1][:, self._slices[synapse.pre]]
+            a += shift(past @ self._weights[synapse.name], synapse.weight_exp)
+        return a
+
+
+class DefinitionBackend:
+    """The definition as a backend, for checks; the kernel is the one to use."""
+
+    name = "definition"
+
+    def load(self, program: Program, *, batch: int = 1) -> DefinitionSession:
+        return DefinitionSession(program, batch)

@@ -1,0 +1,111 @@
+"""Program: a placed integer network with its codec and schedule, all that a chip needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strl.chip.spec import ChipSpec
+from strl.content import Content, digest
+from strl.errors import ChipError
+from strl.ir.semantics import Semantics
+from strl.quantize.network import (
+    Population,
+    ReadoutWindow,
+    Schedule,
+    Source,
+    Synapse,
+    check_wiring,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Neurons ``start``..``stop − 1`` of a population, on core ``core``."""
+
+    population: str
+    start: int
+    stop: int
+    core: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Program(Content):
+    """What a backend loads.
+
+    Args:
+        chip: the chip it was placed on.
+        populations, synapses: see ``strl.quantize.network``.
+        placement: which neurons live on which core; sources and gates live on the host and on none.
+        schedule: ticks of a decision.
+        readout: where the action is read.
+        semantics: the policy's own; the codec and the environment are found there.
+    """
+
+    chip: ChipSpec
+    populations: tuple[Population, ...]
+    synapses: tuple[Synapse, ...]
+    placement: tuple[Part, ...]
+    schedule: Schedule
+    readout: ReadoutWindow
+    semantics: Semantics
+
+    def __post_init__(self) -> None:
+        check_wiring(self.populations, self.synapses, self.readout)
+        if self.readout.stop > self.schedule.total or self.schedule.ticks > self.schedule.total:
+            raise ChipError(
+                f"schedule: a decision has {self.schedule.total} ticks, "
+                f"its read-out ends at {self.readout.stop}"
+            )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything in the program."""
+        return digest(self)
+
+    @property
+    def neurons(self) -> int:
+        """Columns of a raster: the neurons of all populations, sources and gates among them."""
+        return sum(p.size for p in self.populations)
+
+    @property
+    def slices(self) -> Mapping[str, slice]:
+        """Name → the population's columns of a raster."""
+        found, start = {}, 0
+        for population in self.populations:
+            found[population.name] = slice(start, start + population.size)
+            start += population.size
+        return found
+
+    @property
+    def sources(self) -> tuple[Population, ...]:
+        """The populations that the encoder drives, in order."""
+        return tuple(p for p in self.populations if isinstance(p.kind, Source))
+
+    def population(self, name: str) -> Population:
+        return next(p for p in self.populations if p.name == name)
+
+    def blanked(self, synapse: Synapse, tick: int) -> bool:
+        """True where what the synapse brings at this tick of a decision stems from before the reset.
+
+        Only where the state is reset, and only for synapses that the *network* delays (a recurrence,
+        say): the first of their spikes would belong to the last decision, and are dropped.
+        """
+        if self.schedule.state != "reset":
+            return False
+        first = self.population(synapse.pre).offset + synapse.delay
+        return self.population(synapse.post).offset <= tick < first
+
+    def spikes(self, levels: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Encoder levels [T, batch, n] → input spikes [T, batch, inputs].
+
+        A level is 0 or 1, or a signed integer whose two's complement bits go to one source each.
+        """
+        planes = [p.kind.plane for p in self.sources if isinstance(p.kind, Source)]
+        if planes == [0]:
+            return np.ascontiguousarray(levels, dtype=np.uint8)
+        bits = [((levels >> plane) & 1).astype(np.uint8) for plane in planes]
+        return np.concatenate(bits, axis=-1)

@@ -1,0 +1,123 @@
+"""ChipSpec: a chip as data. Every figure carries its unit, its status and where it is from.
+
+A chip is one TOML file in ``strl/chip/specs``; adding one is adding that file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from strl.content import Content
+from strl.errors import ChipError
+from strl.registry import suggest
+
+Status = Literal["primary", "secondary", "remembered", "derived"]
+_STATUS = ("primary", "secondary", "remembered", "derived")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A number with its origin.
+
+    Args:
+        value: in ``unit``.
+        low, high: the band it lies in; both equal ``value`` where no band is published.
+        unit: SI, or a plain count ("1").
+        status: ``primary`` (measured or published by the maker), ``secondary`` (quoted by others),
+            ``remembered`` (no source at hand), ``derived`` (computed from the others).
+        source: citation.
+    """
+
+    value: float
+    low: float
+    high: float
+    unit: str
+    status: Status
+    source: str
+
+
+Figures = Mapping[str, Figure]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChipSpec(Content):
+    """A chip: its limits, and its energy profiles by name.
+
+    Args:
+        name: such as ``"loihi1"``.
+        limits: figure by name, see ``strl/chip/specs/loihi1.toml`` for what each means.
+        energy: profile → event → figure (J, s or W).
+        toml: the file's text, so that a bundle can carry the chip it was made for.
+    """
+
+    name: str
+    limits: Figures
+    energy: Mapping[str, Figures]
+    toml: str
+
+    def limit(self, name: str) -> int:
+        """A limit as a whole number."""
+        return int(self.limits[name].value)
+
+
+def chips() -> tuple[str, ...]:
+    """Names of the chips that come with strl."""
+    folder = files("strl.chip") / "specs"
+    return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml")))
+
+
+def chip(name: str) -> ChipSpec:
+    """A chip by name, or by the path of a ``.toml`` file.
+
+    Raises:
+        ChipError: no such chip, or a file that is not a chip.
+    """
+    if name in chips():
+        return parse((files("strl.chip") / "specs" / f"{name}.toml").read_text("utf-8"), name)
+    path = Path(name)
+    if path.suffix == ".toml" and path.is_file():
+        return parse(path.read_text("utf-8"), str(path))
+    raise ChipError(f"there is no chip {name!r}", hint=suggest(name, chips()))
+
+
+def parse(toml: str, where: str) -> ChipSpec:
+    """A chip from the text of its TOML file; ``where`` names it in errors."""
+    try:
+        table = tomllib.loads(toml)
+        return ChipSpec(
+            name=str(table["name"]),
+            limits=_figures(table["limits"], f"{where}: limits"),
+            energy=MappingProxyType(
+                {
+                    profile: _figures(events, f"{where}: energy.{profile}")
+                    for profile, events in table.get("energy", {}).items()
+                }
+            ),
+            toml=toml,
+        )
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ChipError(f"{where}: not a chip: {error!r}") from error
+
+
+def _figures(table: Mapping[str, Mapping[str, Any]], where: str) -> Figures:
+    found: dict[str, Figure] = {}
+    for name, entry in table.items():
+        unknown = set(entry) - {"value", "low", "high", "unit", "status", "source"}
+        if unknown or entry["status"] not in _STATUS:
+            raise ChipError(f"{where}.{name}: unknown {sorted(unknown) or entry['status']}")
+        value = float(entry["value"])
+        found[name] = Figure(
+            value=value,
+            low=float(entry.get("low", value)),
+            high=float(entry.get("high", value)),
+            unit=str(entry.get("unit", "1")),
+            status=entry["status"],
+            source=str(entry["source"]),
+        )
+    return MappingProxyType(found)

@@ -1,0 +1,69 @@
+"""Parse, run one command, turn what was raised into a message and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from strl import __version__
+from strl.errors import INTERRUPTED, StrlError
+
+COMMANDS = {
+    "demo": "export the shipped policy, run it float and on the chip, compare, write the report",
+    "train": "train a spiking policy for an environment",
+    "export": "turn a policy into a bundle for a chip, or a NIR file",
+    "run": "drive an environment closed loop and report returns, activity and energy",
+    "compare": "the same seeds on two policies or backends, side by side",
+    "inspect": "what is in a bundle, and how full the chip is",
+    "report": "one self-contained HTML page of a run or comparison",
+    "policies": "list the shipped policies",
+    "targets": "list what can be exported to, chips and backends",
+    "doctor": "check the installation and name what mends it",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = _parse(arguments)
+    try:
+        code = int(args.command_run(args))
+        sys.stdout.flush()
+        return code
+    except StrlError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output is gone; keep the interpreter from complaining about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", 1)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="strl",
+        description="Spiking policies from snnTorch to an exact integer program for a Loihi-style chip.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"strl {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    wanted = next((a for a in arguments if a in COMMANDS), None)
+    for name, summary in COMMANDS.items():
+        sub = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        if name == wanted:  # only the command that runs is imported
+            module = importlib.import_module(f"strl.cli.{name}")
+            module.add(sub)
+            sub.set_defaults(command_run=module.run)
+    return parser.parse_args(arguments)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"strl: {message}", file=sys.stderr)  # noqa: T201 - this is the command line
+    return code

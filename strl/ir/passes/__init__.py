@@ -1,0 +1,1 @@
+"""Passes: Network → Network, or Network → a fact about it. One file each."""

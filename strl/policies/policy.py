@@ -1,0 +1,30 @@
+"""SpikingPolicy: a snnTorch module together with what decides its behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from strl.ir.semantics import Semantics
+
+if TYPE_CHECKING:
+    import torch
+
+Call = Literal["tick", "decision"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpikingPolicy:
+    """What ``file.py:factory`` returns, and what a checkpoint loads as.
+
+    Args:
+        module: made of snnTorch neurons and torch layers. It keeps its own state
+            (``init_hidden=True``) and starts from zero after its neurons' ``reset_mem``.
+        semantics: ticks, state, read-out, codec, environment.
+        call: what one ``module(x)`` computes. ``tick``: x [batch, in] → spikes [batch, out], called T times
+            a decision. ``decision``: x [T, batch, in], the loop over ticks being inside.
+    """
+
+    module: torch.nn.Module
+    semantics: Semantics
+    call: Call = "tick"

@@ -1,0 +1,59 @@
+"""The integers a chip offers, and how real numbers are put on them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """What weights, thresholds and exponents may be.
+
+    Args:
+        weight_bits: 2..8 bits of a signed weight, 8 meaning −256..254 in steps of 2.
+        exponents: least and greatest weight exponent.
+        threshold_max: greatest threshold mantissa.
+        sum_max: bound that the synaptic sum of a tick keeps, in every input (Loihi 1: 2¹⁵ − 1).
+    """
+
+    weight_bits: int = 8
+    exponents: tuple[int, int] = (-7, 7)
+    threshold_max: int = 131071
+    sum_max: int = 2**15 - 1
+
+    @property
+    def step(self) -> int:
+        """Distance of neighbouring weights."""
+        return 1 << (9 - self.weight_bits)
+
+    @property
+    def weight_max(self) -> int:
+        """Largest magnitude both signs have."""
+        return 256 - self.step
+
+    def weights(self, values: Float) -> NDArray[np.int16]:
+        """The nearest weights; values beyond the largest are not clipped but must not occur."""
+        return (np.round(values / self.step) * self.step).astype(np.int16)
+
+    def exponent(self, largest: float) -> int:
+        """The least exponent e with which ``largest`` ≤ weight_max · 2^e."""
+        if largest <= 0:
+            return 0
+        e = math.ceil(math.log2(largest / self.weight_max) - 1e-12)
+        return max(e, self.exponents[0])
+
+
+def decay_v(beta: Float) -> NDArray[np.int32]:
+    """dv of the retention beta: round((1 − beta) · 4096), 0..4096."""
+    return np.round((1.0 - beta) * 4096).astype(np.int32)
+
+
+def decay_u(alpha: Float) -> NDArray[np.int32]:
+    """du of the retention alpha: round((1 − alpha) · 4096) − 1; 4095 forgets. −1 is not on the grid."""
+    return np.round((1.0 - alpha) * 4096).astype(np.int32) - 1

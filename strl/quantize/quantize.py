@@ -1,0 +1,272 @@
+"""Network → QuantizedNetwork.
+
+Everything that meets in one population shares the population's scale S (chip units per float unit of
+current): threshold → round(threshold · S), and each bundle of synapses gets the smallest exponent with
+which its weights fit. S is the largest power-of-two multiple of "the largest weight is the largest integer"
+for which the threshold fits, no current can wrap and the synaptic sum stays inside what the silicon adds.
+
+A bias becomes a synapse from a gate that spikes so that it arrives at the population's own logical ticks.
+Encoder values of more than one bit become one source a bit, the exponents a power of two apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strl.errors import ChipError
+from strl.ir.network import Network, shapes, size
+from strl.ir.nodes import LIF, Linear
+from strl.ir.passes.fold import fold
+from strl.ir.passes.schedule import offsets
+from strl.ir.semantics import Semantics
+from strl.quantize.connections import Connection, connections, output_population
+from strl.quantize.grid import Grid, decay_u, decay_v
+from strl.quantize.network import (
+    Gate,
+    Lif,
+    Population,
+    QuantizedNetwork,
+    ReadoutWindow,
+    Schedule,
+    Source,
+    Synapse,
+)
+
+Float = NDArray[np.float64]
+U_MAX = 2**17 - 1
+"""Bound of |u| in units of a weight: u is 24 bits wide and its input is shifted left by 6."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bundle:
+    """Float weights from one source population (or gate) to one population, before scaling."""
+
+    name: str
+    pre: str
+    weight: Float  # per spike of pre, in float units of current
+    delay: int
+
+
+def quantize(
+    network: Network, semantics: Semantics, *, grid: Grid, bits: int = 1, unit: float = 1.0
+) -> QuantizedNetwork:
+    """Put a network on the grid and work out when each population works.
+
+    Args:
+        network: what is quantised.
+        semantics: the schedule and the read-out.
+        grid: the chip's integers.
+        bits, unit: what the encoder's levels are, see ``strl.codecs.Encoder``.
+
+    Raises:
+        ChipError: a node, reset or range that the chip's arithmetic cannot express; names it.
+    """
+    network = fold(network)
+    joins = connections(network)
+    neurons = network.of(LIF)
+    for name in neurons:
+        _check_neurons(name, _lif(network, name), semantics)
+    source = network.input
+    start = offsets([source, *neurons], [(c.pre, c.post, c.delay) for c in joins], source)
+    schedule = _schedule(semantics, max(start.values()))
+    planes = range(bits) if bits > 1 else range(1)
+    names = [f"{source}.bit{k}" if bits > 1 else source for k in planes]
+    width = size(shapes(network)[source])
+    populations = [
+        Population(name=n, size=width, kind=Source(plane=k)) for n, k in zip(names, planes, strict=True)
+    ]
+    synapses: list[Synapse] = []
+    gates: dict[int, str] = {}
+    errors: dict[str, Mapping[str, float]] = {}
+    units: dict[str, float] = {}
+    members: list[Population] = []
+    for name in neurons:
+        incoming = [c for c in joins if c.post == name]
+        bundles: list[_Bundle] = []
+        for c in incoming:
+            bundles += _bundles(network, c, start, names, bits, unit)
+        bundles += _biases(network, incoming, start[name], gates)
+        made, scale = _population(name, _lif(network, name), bundles, grid, semantics, start[name])
+        members.append(made)
+        units[name] = 1.0 / (64.0 * scale)
+        for bundle in bundles:
+            synapse, error = _synapse(bundle, name, scale, grid)
+            synapses.append(synapse)
+            errors[synapse.name] = error
+    populations += [
+        Population(name=gate, size=1, kind=Gate(start=at, stop=at + semantics.ticks))
+        for at, gate in sorted(gates.items())
+    ]
+    out = output_population(network)
+    if semantics.readout.kind == "membrane" and not _lif(network, out).silent:
+        raise ChipError(
+            f"{out}: its membrane is read but it spikes, which resets what is read",
+            hint="read spike counts, or make the last layer snn.Leaky(reset_mechanism='none')",
+        )
+    readout = ReadoutWindow(
+        population=out,
+        kind=semantics.readout.kind,
+        start=start[out],
+        stop=start[out] + semantics.ticks,
+        unit=1.0 if semantics.readout.kind == "count" else units[out],
+    )
+    return QuantizedNetwork(
+        populations=(*populations, *members),
+        synapses=tuple(synapses),
+        schedule=schedule,
+        readout=readout,
+        error=errors,
+    )
+
+
+def _lif(network: Network, name: str) -> LIF:
+    node = network.nodes[name]
+    assert isinstance(node, LIF)
+    return node
+
+
+def _check_neurons(name: str, lif: LIF, semantics: Semantics) -> None:
+    if lif.silent:
+        return
+    if np.isinf(lif.threshold).any():
+        raise ChipError(f"{name}: some thresholds are infinite and some are not")
+    if (lif.threshold < 0).any():
+        raise ChipError(f"{name}: threshold = {lif.threshold.min():g}, must not be negative")
+    if lif.reset != "zero":
+        raise ChipError(
+            f"{name}: reset = {lif.reset!r}; this chip's neurons reset to zero",
+            hint="train with snn.Leaky(reset_mechanism='zero', reset_delay=False); "
+            "a trained policy loses its return if only the reset is changed",
+        )
+    if lif.reset_delay:
+        raise ChipError(
+            f"{name}: resets one tick after its spike; this chip's neurons reset in the same tick",
+            hint="train with reset_delay=False",
+        )
+    if (lif.alpha > 1 - 1 / 8192).any():
+        raise ChipError(
+            f"{name}: alpha = {lif.alpha.max():g}, must be at most {1 - 1 / 4096:g}: "
+            "the chip's current always decays"
+        )
+
+
+def _schedule(semantics: Semantics, depth: int) -> Schedule:
+    if semantics.state == "carry" and semantics.rest < depth:
+        raise ChipError(
+            f"schedule: the network is {depth} ticks deep but a decision rests {semantics.rest} ticks; with "
+            "carried state the pipeline must drain before the next decision",
+            hint=f"train with rest = {depth}, so that the policy knows of these ticks",
+        )
+    rest = depth if semantics.state == "reset" else semantics.rest
+    return Schedule(ticks=semantics.ticks, total=semantics.ticks + rest, state=semantics.state)
+
+
+def _bundles(
+    network: Network,
+    c: Connection,
+    start: Mapping[str, int],
+    sources: list[str],
+    bits: int,
+    unit: float,
+) -> list[_Bundle]:
+    node = network.nodes[c.linear]
+    assert isinstance(node, Linear)
+    delay = start[c.post] - start[c.pre] + c.delay
+    single = sum(1 for e in network.targets(c.linear)) == 1 and len(network.sources(c.linear)) == 1
+    name = c.linear if single else f"{c.linear}:{c.pre}->{c.post}"
+    if c.pre != network.input:
+        return [_Bundle(name=name, pre=c.pre, weight=node.weight, delay=delay)]
+    if bits == 1:
+        return [_Bundle(name=name, pre=sources[0], weight=node.weight * unit, delay=delay)]
+    # Two's complement: the top bit counts −2^(bits − 1).
+    signs = [1.0] * (bits - 1) + [-1.0]
+    return [
+        _Bundle(name=f"{name}.bit{k}", pre=sources[k], weight=node.weight * (unit * s * 2.0**k), delay=delay)
+        for k, s in enumerate(signs)
+    ]
+
+
+def _biases(network: Network, incoming: list[Connection], start: int, gates: dict[int, str]) -> list[_Bundle]:
+    found: dict[str, _Bundle] = {}
+    for c in incoming:
+        node = network.nodes[c.linear]
+        assert isinstance(node, Linear)
+        if node.bias is None or not node.bias.any():
+            continue
+        # A bias behind a network Delay would start late; gates of its own keep that exact.
+        late = c.delay if c.pre != c.post else 0
+        at = start - 1 + late
+        gate = gates.setdefault(at, f"gate{at}")
+        name = f"{c.linear}.bias" if len(network.targets(c.linear)) == 1 else f"{c.linear}.bias->{c.post}"
+        found[c.linear] = _Bundle(name=name, pre=gate, weight=node.bias[:, None], delay=1)
+    return list(found.values())
+
+
+def _population(
+    name: str, lif: LIF, bundles: list[_Bundle], grid: Grid, semantics: Semantics, offset: int
+) -> tuple[Population, float]:
+    alpha = lif.alpha
+    du = np.maximum(decay_u(alpha), 0)
+    dv = decay_v(lif.beta)
+    largest = max((float(np.abs(b.weight).max()) for b in bundles), default=0.0) or 1.0
+    total = sum((np.abs(b.weight).sum(axis=1) for b in bundles), np.zeros(lif.size))
+    worst_u = total * _gain((4095 - du) / 4096, semantics)
+    worst_v = worst_u * _gain((4096 - dv) / 4096, semantics)
+    limits = [
+        grid.sum_max / max(float(total.max()), 1e-300),
+        U_MAX / max(float(worst_u.max()), 1e-300),
+        grid.weight_max * 2.0 ** grid.exponents[1] / largest,
+    ]
+    if lif.silent:
+        if not np.isfinite(worst_v).all():
+            raise ChipError(
+                f"{name}: its membrane is read and never decays nor resets, so it can leave 24 bits",
+                hint="use a beta below 1, or state='reset'",
+            )
+        limits.append((U_MAX - 1) / max(float(worst_v.max()), 1e-300))
+    else:
+        limits.append(grid.threshold_max / max(float(lif.threshold.max()), 1e-300))
+    base = grid.weight_max / largest
+    scale = base * 2.0 ** np.floor(np.log2(min(limits) / base))
+    vth = (
+        np.full(lif.size, grid.threshold_max)
+        if lif.silent
+        else np.round(lif.threshold * scale).astype(np.int64)
+    )
+    kind = Lif(du=du, dv=dv, vth=vth)
+    return Population(name=name, size=lif.size, kind=kind, offset=offset), float(scale)
+
+
+def _gain(retention: Float, semantics: Semantics) -> Float:
+    """Greatest sum of a unit input in every tick: Σ retention^k over the ticks that state lives."""
+    ticks = semantics.ticks if semantics.state == "reset" else np.inf
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sums = (1 - retention**ticks) / (1 - retention)
+    return np.asarray(np.where(retention >= 1, ticks, sums), dtype=np.float64)
+
+
+def _synapse(bundle: _Bundle, post: str, scale: float, grid: Grid) -> tuple[Synapse, Mapping[str, float]]:
+    target = bundle.weight * scale
+    largest = float(np.abs(target).max())
+    exponent = grid.exponent(largest)
+    weight = grid.weights(target / 2.0**exponent)
+    off = weight * 2.0**exponent - target
+    made = Synapse(
+        name=bundle.name,
+        pre=bundle.pre,
+        post=post,
+        weight=weight,
+        weight_exp=exponent,
+        delay=bundle.delay,
+        weight_bits=grid.weight_bits,
+    )
+    reference = largest or 1.0
+    return made, {
+        "largest": float(np.abs(off).max()) / reference,
+        "rms": float(np.sqrt(np.mean(off**2))) / reference,
+        "zero": float(np.mean(weight == 0)),
+    }
