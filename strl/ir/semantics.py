@@ -6,8 +6,9 @@ every field, so that two readers of the same manifest run the same policy.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from strl.errors import ModelError
@@ -83,3 +84,95 @@ class Semantics:
             raise ModelError(
                 f"semantics: rest = {self.rest}, must be 0 where the state is reset every decision"
             )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; ``from_dict`` of it is equal to this."""
+        environment = self.environment
+        return {
+            "ticks": self.ticks,
+            "state": self.state,
+            "rest": self.rest,
+            "readout": {"kind": self.readout.kind},
+            "encoder": _listed(self.encoder),
+            "decoder": _listed(self.decoder),
+            "environment": {
+                "id": environment.id,
+                "kwargs": _listed(environment.kwargs),
+                "observation_shape": list(environment.observation_shape),
+                "actions": environment.actions,
+                "action_low": list(environment.action_low),
+                "action_high": list(environment.action_high),
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, data: object) -> Semantics:
+        """The semantics that ``to_dict`` wrote.
+
+        Raises:
+            ModelError: a field that is missing, unknown, or of a wrong type or value; names it.
+        """
+        top = _record("semantics", data, {f.name for f in fields(cls)})
+        readout = _record("semantics.readout", top["readout"], {"kind"})
+        return cls(
+            ticks=_integer("semantics.ticks", top["ticks"]),
+            state=top["state"],
+            rest=_integer("semantics.rest", top["rest"]),
+            readout=Readout(kind=readout["kind"]),
+            encoder=_record("semantics.encoder", top["encoder"]),
+            decoder=_record("semantics.decoder", top["decoder"]),
+            environment=_environment(top["environment"]),
+        )
+
+
+def _environment(data: object) -> EnvironmentSpec:
+    where = "semantics.environment"
+    record = _record(where, data, {f.name for f in fields(EnvironmentSpec)})
+    actions = record["actions"]
+    return EnvironmentSpec(
+        id=_checked(f"{where}.id", record["id"], str),
+        kwargs=_record(f"{where}.kwargs", record["kwargs"]),
+        observation_shape=tuple(
+            _integer(f"{where}.observation_shape", n)
+            for n in _checked(f"{where}.observation_shape", record["observation_shape"], list)
+        ),
+        actions=None if actions is None else _integer(f"{where}.actions", actions),
+        action_low=_numbers(f"{where}.action_low", record["action_low"]),
+        action_high=_numbers(f"{where}.action_high", record["action_high"]),
+    )
+
+
+def _record(where: str, value: object, names: set[str] | None = None) -> dict[str, Any]:
+    """``value`` as a dict with exactly the keys ``names`` (any keys where ``None``)."""
+    record: dict[str, Any] = _checked(where, value, dict)
+    for name in sorted((names or set()) ^ set(record) if names is not None else ()):
+        what = "is missing" if name not in record else "is unknown"
+        raise ModelError(f"{where}: field {name!r} {what}")
+    return record
+
+
+def _checked(where: str, value: object, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise ModelError(f"{where} = {value!r:.60}, must be a {kind.__name__}")
+    return value
+
+
+def _integer(where: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ModelError(f"{where} = {value!r:.60}, must be an integer of at least 0")
+    return value
+
+
+def _numbers(where: str, value: object) -> tuple[float, ...]:
+    numbers = _checked(where, value, list)
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+            raise ModelError(f"{where}: {number!r:.60} is not a finite number")
+    return tuple(float(number) for number in numbers)
+
+
+def _listed(value: Any) -> Any:
+    """Tuples as lists and mappings as dicts, as JSON reads them back."""
+    if isinstance(value, Mapping):
+        return {key: _listed(entry) for key, entry in value.items()}
+    return [_listed(entry) for entry in value] if isinstance(value, tuple | list) else value
