@@ -209,36 +209,58 @@ def _biases(network: Network, incoming: list[Connection], start: int, gates: dic
 def _population(
     name: str, lif: LIF, bundles: list[_Bundle], grid: Grid, semantics: Semantics, offset: int
 ) -> tuple[Population, float]:
-    alpha = lif.alpha
-    du = np.maximum(decay_u(alpha), 0)
+    du = np.maximum(decay_u(lif.alpha), 0)
     dv = decay_v(lif.beta)
+    scale = _scale(name, lif, bundles, grid, (du, dv), semantics)
+    if lif.silent:
+        vth = np.full(lif.size, grid.threshold_max)
+    else:
+        vth = np.round(lif.threshold * scale).astype(np.int64)
+    kind = Lif(du=du, dv=dv, vth=vth)
+    return Population(name=name, size=lif.size, kind=kind, offset=offset), scale
+
+
+def _scale(
+    name: str,
+    lif: LIF,
+    bundles: list[_Bundle],
+    grid: Grid,
+    decays: tuple[NDArray[np.int32], NDArray[np.int32]],
+    semantics: Semantics,
+) -> float:
+    """S of a population: a power of two times "the largest weight is the largest integer".
+
+    It must keep the threshold, the exponents and every current in range. It also keeps the synaptic sum
+    and the potential in theirs for *every* input, unless that would round what the sums add up to.
+    """
+    du, dv = decays
     largest = max((float(np.abs(b.weight).max()) for b in bundles), default=0.0) or 1.0
     total = sum((np.abs(b.weight).sum(axis=1) for b in bundles), np.zeros(lif.size))
     worst_u = total * _gain((4095 - du) / 4096, semantics)
     worst_v = worst_u * _gain((4096 - dv) / 4096, semantics)
-    limits = [
-        grid.sum_max / max(float(total.max()), 1e-300),
-        U_MAX / max(float(worst_u.max()), 1e-300),
-        grid.weight_max * 2.0 ** grid.exponents[1] / largest,
+    threshold = 0.0 if lif.silent else float(lif.threshold.max())
+    must = [
+        _ratio(U_MAX, worst_u),
+        _ratio(grid.threshold_max, threshold),
+        _ratio(grid.weight_max * 2.0 ** grid.exponents[1], largest),
     ]
-    if lif.silent:
+    should = [_ratio(grid.sum_max, total), _ratio(U_MAX, worst_v)]
+    if lif.silent:  # what is read must be the sum itself, so nothing may be clipped
         if not np.isfinite(worst_v).all():
             raise ChipError(
                 f"{name}: its membrane is read and never decays nor resets, so it can leave 24 bits",
                 hint="use a beta below 1, or state='reset'",
             )
-        limits.append((U_MAX - 1) / max(float(worst_v.max()), 1e-300))
-    else:
-        limits.append(grid.threshold_max / max(float(lif.threshold.max()), 1e-300))
+        must.append(_ratio(U_MAX - 1, worst_v))
     base = grid.weight_max / largest
-    scale = base * 2.0 ** np.floor(np.log2(min(limits) / base))
-    vth = (
-        np.full(lif.size, grid.threshold_max)
-        if lif.silent
-        else np.round(lif.threshold * scale).astype(np.int64)
-    )
-    kind = Lif(du=du, dv=dv, vth=vth)
-    return Population(name=name, size=lif.size, kind=kind, offset=offset), float(scale)
+    hard, soft = (np.floor(np.log2(min(limits) / base)) for limits in (must, must + should))
+    return float(base * 2.0 ** (soft if soft >= 0 else min(hard, 0)))
+
+
+def _ratio(limit: float, values: Float | float) -> float:
+    """The scale at which the greatest of values reaches the limit; an infinite one sets no scale."""
+    greatest = float(np.max(values))
+    return limit / greatest if 0 < greatest < np.inf else float("inf")
 
 
 def _gain(retention: Float, semantics: Semantics) -> Float:

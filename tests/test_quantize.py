@@ -1,0 +1,292 @@
+"""Network → integers: nothing changes where the numbers are on the grid, and what cannot is refused."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hardware_sims.loihi.definition import DefinitionSession
+from strl.chip import Part, Program, chip
+from strl.chip.place import place, usage, with_formats
+from strl.errors import ChipError
+from strl.ir import LIF, Delay, EnvironmentSpec, Input, Linear, Network, Output, Readout, Semantics
+from strl.ir.nodes import Node
+from strl.ir.reference import Reference
+from strl.ir.semantics import State
+from strl.quantize import Gate
+from strl.quantize.grid import Grid
+from strl.quantize.quantize import quantize
+
+Rng = np.random.Generator
+
+
+def semantics(**change: Any) -> Semantics:
+    base = Semantics(
+        ticks=6,
+        state="reset",
+        readout=Readout(kind="count"),
+        encoder={},
+        decoder={},
+        environment=EnvironmentSpec(id="", observation_shape=(1,), actions=2),
+    )
+    return replace(base, **change)
+
+
+def integrators(rng: Rng, n: int) -> LIF:
+    """Neurons whose arithmetic is exact on the chip: no decay, whole thresholds."""
+    return LIF(
+        alpha=np.zeros(n),
+        beta=np.ones(n),
+        threshold=rng.integers(20, 400, n).astype(float),
+        reset="zero",
+        reset_delay=False,
+    )
+
+
+def whole(rng: Rng, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Whole weights whose largest magnitude is 127, so that the scale is a power of two."""
+    weight = rng.integers(-127, 128, shape).astype(float)
+    weight.flat[0] = 127
+    return weight
+
+
+def random_network(rng: Rng, *, skip: bool, recurrent: bool, bias: bool) -> Network:
+    sizes = [int(rng.integers(1, 7)) for _ in range(4)]
+    nodes: dict[str, Node] = {"input": Input(shape=(sizes[0],))}
+    edges: list[tuple[str, str]] = []
+    before = "input"
+    for i in range(1, 4):
+        b = rng.integers(-127, 128, sizes[i]).astype(float) if bias else None
+        nodes[f"fc{i}"] = Linear(weight=whole(rng, (sizes[i], sizes[i - 1])), bias=b)
+        nodes[f"lif{i}"] = integrators(rng, sizes[i])
+        edges += [(before, f"fc{i}"), (f"fc{i}", f"lif{i}")]
+        before = f"lif{i}"
+    if skip:
+        nodes["skip"] = Linear(weight=whole(rng, (sizes[3], sizes[0])))
+        edges += [("input", "skip"), ("skip", "lif3")]
+    if recurrent:
+        nodes["late"] = Delay(ticks=int(rng.integers(1, 4)), shape=(sizes[2],))
+        nodes["back"] = Linear(weight=whole(rng, (sizes[2], sizes[2])))
+        edges += [("lif2", "late"), ("late", "back"), ("back", "lif2")]
+    nodes["output"] = Output(shape=(sizes[3],))
+    return Network(nodes=nodes, edges=(*edges, (before, "output")))
+
+
+def program_of(network: Network, meaning: Semantics, *, bits: int = 1, grid: Grid | None = None) -> Program:
+    spec = chip("loihi1")
+    made = with_formats(quantize(network, meaning, grid=grid or Grid(), bits=bits))
+    return Program(
+        chip=spec,
+        populations=made.populations,
+        synapses=made.synapses,
+        placement=place(made, spec),
+        schedule=made.schedule,
+        readout=made.readout,
+        semantics=meaning,
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    skip=st.booleans(),
+    recurrent=st.booleans(),
+    bias=st.booleans(),
+    state=st.sampled_from(["reset", "carry"]),
+    bits=st.sampled_from([1, 3]),
+)
+def test_a_network_on_the_grid_loses_nothing(
+    seed: int, skip: bool, recurrent: bool, bias: bool, state: State, bits: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, skip=skip, recurrent=recurrent, bias=bias)
+    meaning = semantics(state=state, rest=3 if state == "carry" else 0)
+    program = program_of(network, meaning, bits=bits)
+    batch, decisions, ticks = 3, 4, meaning.ticks
+    session, reference = DefinitionSession(program, batch), Reference(network, batch)
+    width = program.sources[0].size
+    seen: dict[str, list[NDArray[Any]]] = {name: [] for name in reference.populations}
+    due: dict[str, list[NDArray[Any]]] = {name: [] for name in reference.populations}
+    for _ in range(decisions):
+        if state == "reset":
+            reference.reset()
+        low, high = (0, 2) if bits == 1 else (-(2 ** (bits - 1)), 2 ** (bits - 1))
+        levels = rng.integers(low, high, (ticks, batch, width))
+        raster = session.run(program.spikes(levels)).raster
+        silence = np.zeros((meaning.rest, batch, width))
+        outputs = [reference.tick(x) for x in levels.astype(float)]
+        outputs += [reference.tick(x, driven=False) for x in silence]
+        for name in reference.populations:
+            due[name] += [out[name] for out in outputs]
+            offset = program.population(name).offset
+            here = raster[:, :, program.slices[name]].swapaxes(0, 1)
+            seen[name] += list(here[offset : offset + ticks] if state == "reset" else here)
+    for name in reference.populations:
+        # Under carry, logical tick k is chip tick k + offset of one unbroken stream.
+        late = program.population(name).offset if state == "carry" else 0
+        ours, theirs = np.stack(seen[name])[late:], np.stack(due[name])
+        np.testing.assert_array_equal(ours, theirs[: len(ours)], err_msg=name)
+
+
+def test_off_the_grid_few_spikes_differ() -> None:
+    rng = np.random.default_rng(5)
+    n = 48
+    neurons = LIF(
+        alpha=np.full(n, 0.5),
+        beta=np.full(n, 0.9),
+        threshold=np.ones(n),
+        reset="zero",
+        reset_delay=False,
+    )
+    nodes: dict[str, Node] = {
+        "input": Input(shape=(20,)),
+        "fc": Linear(weight=rng.normal(size=(n, 20)) * 0.4, bias=rng.normal(size=n) * 0.1),
+        "lif": neurons,
+        "output": Output(shape=(n,)),
+    }
+    names = list(nodes)
+    network = Network(nodes=nodes, edges=tuple(itertools.pairwise(names)))
+    meaning = semantics(ticks=40)
+    program = program_of(network, meaning)
+    x = rng.integers(0, 2, (40, 8, 20))
+    raster = DefinitionSession(program, 8).run(program.spikes(x)).raster
+    reference = Reference(network, 8)
+    due = np.stack([reference.tick(row.astype(float))["lif"] for row in x])
+    seen = raster[:, 1:, program.slices["lif"]].swapaxes(0, 1)
+    assert due.mean() > 0.05
+    assert (seen != due).mean() < 0.01
+
+
+def test_biases_arrive_at_their_layers_own_ticks() -> None:
+    network = random_network(np.random.default_rng(3), skip=False, recurrent=False, bias=True)
+    program = program_of(network, semantics())
+    gates = {p.name: p.kind for p in program.populations if isinstance(p.kind, Gate)}
+    for synapse in program.synapses:
+        if synapse.pre in gates:
+            gate, post = gates[synapse.pre], program.population(synapse.post)
+            assert gate.start + synapse.delay == post.offset
+            assert gate.stop - gate.start == 6
+
+
+@pytest.mark.parametrize("bits", [8, 6, 4, 3, 2])
+def test_weights_lie_on_the_grid(bits: int) -> None:
+    network = random_network(np.random.default_rng(4), skip=True, recurrent=True, bias=True)
+    program = program_of(network, semantics(), grid=Grid(weight_bits=bits))
+    step = 2 ** (9 - bits)
+    for synapse in program.synapses:
+        assert not (synapse.weight % step).any()
+        assert np.abs(synapse.weight).max() <= 256 - step
+
+
+def test_no_input_can_wrap_a_current() -> None:
+    rng = np.random.default_rng(6)
+    for seed in range(20):
+        network = random_network(np.random.default_rng(seed), skip=True, recurrent=True, bias=True)
+        program = program_of(network, semantics())
+        session = DefinitionSession(program, 64)
+        for _ in range(5):
+            session.run(program.spikes(rng.integers(0, 2, (6, 64, program.sources[0].size))))
+            for name, u in session.u.items():
+                total = sum(
+                    np.abs(s.weight.astype(np.int64)).sum(axis=1) * 2.0**s.weight_exp
+                    for s in program.synapses
+                    if s.post == name
+                )
+                assert (np.abs(u) <= 64 * total).all()  # a wrapped current would not be on its side
+
+
+def one_layer(lif: LIF) -> Network:
+    nodes: dict[str, Node] = {
+        "input": Input(shape=(2,)),
+        "fc": Linear(weight=np.ones((lif.size, 2))),
+        "lif": lif,
+        "output": Output(shape=(lif.size,)),
+    }
+    return Network(nodes=nodes, edges=(("input", "fc"), ("fc", "lif"), ("lif", "output")))
+
+
+def neurons(**change: Any) -> LIF:
+    base = LIF(alpha=np.zeros(2), beta=np.full(2, 0.5), threshold=np.ones(2), reset="zero", reset_delay=False)
+    return replace(base, **change)
+
+
+@pytest.mark.parametrize(
+    ("lif", "message", "hint"),
+    [
+        (neurons(reset="subtract"), "lif: reset = 'subtract'", "reset_mechanism='zero'"),
+        (neurons(reset="none"), "lif: reset = 'none'", "reset_mechanism='zero'"),
+        (neurons(reset_delay=True), "one tick after its spike", "reset_delay=False"),
+        (neurons(threshold=np.array([1.0, np.inf])), "some thresholds are infinite", ""),
+        (neurons(threshold=-np.ones(2)), "threshold = -1", ""),
+        (neurons(alpha=np.ones(2)), "alpha = 1, must be at most", ""),
+    ],
+)
+def test_what_the_neurons_cannot_do_is_refused(lif: LIF, message: str, hint: str) -> None:
+    with pytest.raises(ChipError, match=message) as error:
+        quantize(one_layer(lif), semantics(), grid=Grid())
+    assert hint in error.value.hint
+
+
+def test_carry_needs_a_rest_as_long_as_the_network_is_deep() -> None:
+    network = random_network(np.random.default_rng(0), skip=False, recurrent=False, bias=False)
+    with pytest.raises(ChipError, match="3 ticks deep but a decision rests 2") as error:
+        quantize(network, semantics(state="carry", rest=2), grid=Grid())
+    assert "rest = 3" in error.value.hint
+
+
+def test_a_membrane_is_read_in_float_units() -> None:
+    silent = neurons(threshold=np.full(2, np.inf), reset="none", beta=np.array([0.5, 0.75]))
+    network = one_layer(silent)
+    program = program_of(network, semantics(readout=Readout(kind="membrane")))
+    x = np.random.default_rng(1).integers(0, 2, (6, 4, 2))
+    reference = Reference(network, 4)
+    for row in x:
+        reference.tick(row.astype(float))
+    readout = DefinitionSession(program, 4).run(program.spikes(x)).readout * program.readout.unit
+    np.testing.assert_allclose(readout, reference.potential("lif"), atol=1e-3)
+    with pytest.raises(ChipError, match="its membrane is read but it spikes"):
+        quantize(one_layer(neurons()), semantics(readout=Readout(kind="membrane")), grid=Grid())
+
+
+def test_the_output_must_be_neurons() -> None:
+    nodes: dict[str, Node] = {
+        "input": Input(shape=(2,)),
+        "fc": Linear(weight=np.ones((2, 2))),
+        "lif": neurons(),
+        "head": Linear(weight=np.ones((1, 2))),
+        "output": Output(shape=(1,)),
+    }
+    names = list(nodes)
+    network = Network(nodes=nodes, edges=tuple(itertools.pairwise(names)))
+    with pytest.raises(ChipError, match="output: comes from head"):
+        quantize(network, semantics(), grid=Grid())
+
+
+def test_placement_splits_what_is_too_large_for_a_core() -> None:
+    rng = np.random.default_rng(9)
+    n = 1500
+    nodes: dict[str, Node] = {
+        "input": Input(shape=(64,)),
+        "fc": Linear(weight=rng.normal(size=(n, 64))),
+        "lif": neurons(alpha=np.zeros(n), beta=np.full(n, 0.5), threshold=np.ones(n)),
+        "output": Output(shape=(n,)),
+    }
+    names = list(nodes)
+    network = Network(nodes=nodes, edges=tuple(itertools.pairwise(names)))
+    made = with_formats(quantize(network, semantics(), grid=Grid()))
+    spec = chip("loihi1")
+    parts = place(made, spec)
+    assert parts == (
+        Part(population="lif", start=0, stop=1024, core=0),
+        Part(population="lif", start=1024, stop=1500, core=1),
+    )
+    for use in usage(made, parts).values():
+        for name, amount in use.amounts().items():
+            assert amount <= spec.limit(name)
