@@ -26,13 +26,16 @@ Action = NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part(ABC):
-    """Base of encoders and decoders: plain data both ways."""
+    """Base of encoders and decoders: plain data both ways.
+
+    A field with ``init=False`` is a table worked out once from the others; it is not part of the data.
+    """
 
     kind: ClassVar[str]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; ``encoder`` or ``decoder`` of it is equal to this."""
-        fields = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        fields = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.init}
         return {"kind": self.kind, **fields}
 
 
@@ -107,7 +110,7 @@ def decoder(spec: Mapping[str, Any]) -> Decoder:
 def _build(registry: Registry[Any], spec: Mapping[str, Any]) -> Any:
     fields = {key: _frozen(value) for key, value in spec.items() if key != "kind"}
     kind = registry[str(spec.get("kind"))]
-    known = {f.name for f in dataclasses.fields(kind)}
+    known = {f.name for f in dataclasses.fields(kind) if f.init}
     for name in fields:
         if name not in known:
             raise ModelError(f"{registry.what} {kind.kind!r} has no field {name!r}")

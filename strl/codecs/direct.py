@@ -1,0 +1,60 @@
+"""Direct current: each feature a signed integer, the same in every tick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from strl.codecs.base import ENCODERS, Float, Levels
+from strl.codecs.scaled import Scaled, Table, number, whole
+
+
+@ENCODERS.register("direct")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direct(Scaled):
+    """Level = round(m · x'), x' being the feature with its range put on −1..1 and m = 2^(bits − 1) − 1.
+
+    Args:
+        low, high: see ``Scaled``.
+        precision: bits of a level, 2..12; on a chip each bit is a source of its own.
+        gain: current of a feature at the top of its range; the float network receives gain · x'.
+    """
+
+    kind: ClassVar[str] = "direct"
+    precision: int = 8
+    gain: float = 1.0
+    _middle: Table = field(init=False, repr=False, compare=False)
+    _factor: Table = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super(Direct, self).__post_init__()
+        whole("precision", self.precision, 2, 12)
+        if not number("gain", self.gain) > 0:
+            raise ValueError(f"gain = {self.gain!r}, must be above 0")
+        object.__setattr__(self, "_middle", (self._low + self._high) / 2)
+        object.__setattr__(self, "_factor", 2 * self._most / self._span)
+
+    @property
+    def _most(self) -> int:
+        return int(2 ** (self.precision - 1)) - 1
+
+    @property
+    def size(self) -> int:
+        return len(self.low)
+
+    @property
+    def bits(self) -> int:
+        return self.precision
+
+    @property
+    def unit(self) -> float:
+        return self.gain / self._most
+
+    def encode(self, observations: Float, ticks: int, rngs: Sequence[np.random.Generator]) -> Levels:
+        x = self.clipped(observations)
+        levels = np.empty((ticks, *x.shape), np.int16)
+        levels[:] = np.rint((x - self._middle) * self._factor)
+        return levels

@@ -1,0 +1,44 @@
+"""Hyperparameters as data: ``recipes.toml``, one table an environment, with their sources."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from typing import Any, Literal
+
+from strl.errors import UsageError
+
+Algorithm = Literal["ppo", "dqn"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertRecipe:
+    """How the policy to imitate is trained.
+
+    Args:
+        algorithm: of Stable-Baselines3, always with its ``MlpPolicy``.
+        steps: environment steps in all.
+        envs: environments side by side.
+        arguments: of the algorithm's constructor; ``"lin_x"`` falls linearly from x to 0.
+        source: where the figures come from.
+    """
+
+    algorithm: Algorithm
+    steps: int
+    envs: int
+    source: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+def expert_recipe(env_id: str, *, discrete: bool, steps: int | None = None) -> ExpertRecipe:
+    """The recipe for an environment, else the default for its kind of actions; ``steps`` overrides."""
+    tables = tomllib.loads(files("strl.training").joinpath("recipes.toml").read_text("utf-8"))
+    table = tables.get(env_id) or tables["default"]["discrete" if discrete else "box"]
+    recipe = ExpertRecipe(**table["expert"])
+    if steps is None:
+        return recipe
+    if steps < 1:
+        raise UsageError(f"expert steps = {steps}, must be at least 1")
+    return replace(recipe, steps=steps)
