@@ -22,6 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hardware_sims.loihi.inputs import check_batch, check_spikes, slot_indices
 from strl.chip.backend import Counts, Decision
 from strl.chip.program import Program
 from strl.quantize.network import Gate, Lif, Population, Source
@@ -63,6 +64,7 @@ class DefinitionSession:
     """
 
     def __init__(self, program: Program, batch: int) -> None:
+        check_batch(batch)
         self.program = program
         self.batch = batch
         self._slices = program.slices
@@ -78,7 +80,7 @@ class DefinitionSession:
         self._active = np.zeros((batch, len(program.populations)), np.int64)
 
     def reset(self, slots: Sequence[int] | None = None) -> None:
-        index = slice(None) if slots is None else list(slots)
+        index = slot_indices(slots, self.batch)
         for state in (*self.u.values(), *self.v.values()):
             state[index] = 0
         self._past[:, index] = 0
@@ -86,6 +88,7 @@ class DefinitionSession:
             count[index] = 0
 
     def run(self, spikes: NDArray[np.uint8]) -> Decision:
+        check_spikes(spikes, self.program, self.batch)
         schedule, readout = self.program.schedule, self.program.readout
         raster = np.zeros((self.batch, schedule.total, self.program.neurons), np.uint8)
         silence = np.zeros_like(spikes[0])

@@ -1,0 +1,64 @@
+"""What every session of ours refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strl.chip.program import Program
+from strl.errors import BackendError
+
+
+def check_batch(batch: int) -> None:
+    """Raises BackendError where a session cannot have that many slots."""
+    if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
+        raise BackendError(f"batch = {batch!r}, must be a whole number of at least 1")
+
+
+def input_shape(program: Program, batch: int) -> tuple[int, int, int]:
+    """Shape of the spikes of one decision: (T, batch, inputs)."""
+    return program.schedule.ticks, batch, sum(p.size for p in program.sources)
+
+
+def check_shape(spikes: NDArray[np.uint8], shape: tuple[int, int, int]) -> None:
+    """Raises BackendError unless ``spikes`` is a uint8 array of that shape."""
+    if not isinstance(spikes, np.ndarray) or spikes.dtype != np.uint8:
+        kind = getattr(spikes, "dtype", type(spikes).__name__)
+        raise BackendError(f"input spikes are {kind}, must be a uint8 array")
+    if spikes.shape != shape:
+        raise BackendError(
+            f"input spikes have shape {spikes.shape}, must be [ticks, batch, inputs] = {shape}"
+        )
+
+
+def check_values(spikes: NDArray[np.uint8]) -> None:
+    """Raises BackendError where a spike is neither 0 nor 1."""
+    if spikes.size and spikes.max() > 1:
+        raise BackendError(
+            f"input spikes have a value of {spikes.max()}, must be 0 or 1",
+            hint="Program.spikes makes spikes of an encoder's levels",
+        )
+
+
+def check_spikes(spikes: NDArray[np.uint8], program: Program, batch: int) -> None:
+    """Raises BackendError unless ``spikes`` are of one decision: uint8 [T, batch, inputs], each 0 or 1."""
+    check_shape(spikes, input_shape(program, batch))
+    check_values(spikes)
+
+
+def slot_indices(slots: Sequence[int] | None, batch: int) -> NDArray[np.int64]:
+    """The slots as indices; ``None`` is all of them.
+
+    Raises:
+        BackendError: a slot that does not exist.
+    """
+    if slots is None:
+        return np.arange(batch)
+    indices = np.asarray(slots)
+    if indices.size == 0:
+        return np.zeros(0, np.int64)
+    if indices.ndim != 1 or indices.dtype.kind not in "iu" or indices.min() < 0 or indices.max() >= batch:
+        raise BackendError(f"slots = {list(slots)!r:.80}, must be whole numbers in 0..{batch - 1}")
+    return indices.astype(np.int64)
