@@ -1,0 +1,69 @@
+"""Backend ``lava-fused``: a program as one Lava process of ours that runs a decision in one Lava step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardware_sims.lava import compat
+from strl.chip.backend import Counts, Decision
+from strl.chip.program import Program
+from strl.errors import BackendError
+
+
+class LavaFusedBackend:
+    """One Lava process that computes with the chip's definition; any batch, every feature."""
+
+    name = "lava-fused"
+
+    def load(self, program: Program, *, batch: int = 1) -> LavaFusedSession:
+        """See ``strl.chip.Backend``."""
+        compat.load()
+        if batch < 1:
+            raise BackendError(f"backend 'lava-fused': batch = {batch}, must be at least 1")
+        return LavaFusedSession(program, batch)
+
+
+class LavaFusedSession:
+    """A program loaded into one Lava process; answers ``strl.chip.Session``."""
+
+    def __init__(self, program: Program, batch: int) -> None:
+        from hardware_sims.lava.fused import Fused
+        from hardware_sims.lava.runtime import Cluster, shared
+
+        schedule = program.schedule
+        inputs = sum(p.size for p in program.sources)
+        read = program.population(program.readout.population).size
+        self.program = program
+        self.batch = batch
+        self._memory = {
+            "begin": shared((batch,), np.uint8),
+            "spikes": shared((schedule.ticks, batch, inputs), np.uint8),
+            "raster": shared((batch, schedule.total, program.neurons), np.uint8),
+            "readout": shared((batch, read), np.int32),
+            "ticks": shared((batch,), np.int64),
+            "fired": shared((batch, program.neurons), np.int64),
+            "active": shared((batch, len(program.populations)), np.int64),
+        }
+        process = Fused(program=program, memory=self._memory)
+        self._cluster = Cluster(process, [process])
+
+    def reset(self, slots: Sequence[int] | None = None) -> None:
+        index = slice(None) if slots is None else list(slots)
+        self._memory["begin"][index] = 1
+        for name in ("ticks", "fired", "active"):
+            self._memory[name][index] = 0
+
+    def run(self, spikes: NDArray[np.uint8]) -> Decision:
+        self._memory["spikes"][:] = spikes
+        self._cluster.steps(1)
+        return Decision(readout=self._memory["readout"].copy(), raster=self._memory["raster"].copy())
+
+    def counts(self) -> Counts:
+        ticks, spikes, active = (self._memory[name].copy() for name in ("ticks", "fired", "active"))
+        return Counts(ticks=ticks, spikes=spikes, active=active)
+
+    def close(self) -> None:
+        self._cluster.close()
