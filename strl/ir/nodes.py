@@ -90,7 +90,8 @@ class Linear(Node):
         return self.weight.shape[:1]
 
     def step(self, x: Float, state: State, *, driven: bool) -> Float:
-        y: Float = x @ self.weight.T
+        # Row by row: a product of whole matrices rounds differently for another batch.
+        y: Float = (x[:, None, :] @ self.weight.T)[:, 0]
         return y + self.bias if self.bias is not None and driven else y
 
 

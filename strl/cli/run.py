@@ -1,0 +1,100 @@
+"""strl run: a policy or bundle in its environment, closed loop."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from strl.loop.results import Evaluation
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument(
+        "subject", metavar="BUNDLE|POLICY", help="a bundle, checkpoint, name or file.py:factory"
+    )
+    parser.add_argument("--env", metavar="ID", help="Gymnasium environment (default: the policy's own)")
+    parser.add_argument("--episodes", type=int, default=10, metavar="N", help="default: 10")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the first episode (default: 0)")
+    parser.add_argument(
+        "--backend", default="loihi", help="loihi, lava, lava-fused, definition or float (default: loihi)"
+    )
+    parser.add_argument(
+        "--batch", type=int, metavar="N", help="episodes side by side; no result depends on it"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", help="keep finished episodes there and continue them"
+    )
+    parser.add_argument(
+        "--trace", metavar="FILE", help="spikes, observations, actions of the first episode (.npz)"
+    )
+    parser.add_argument("--video", metavar="DIR", help="film the first episode (.mp4)")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the episodes and print what came of them."""
+    from pathlib import Path
+
+    from strl.cli.output import emit, say
+    from strl.cli.progress import episodes_bar
+    from strl.loop.evaluate import evaluate
+    from strl.loop.subject import resolve
+
+    def path(name: str | None) -> Path | None:
+        return None if name is None else Path(name)
+
+    with episodes_bar(args.episodes, label=args.backend, quiet=args.json) as progress:
+        found = evaluate(
+            resolve(args.subject),
+            backend=args.backend,
+            env=args.env,
+            episodes=args.episodes,
+            seed=args.seed,
+            batch=args.batch,
+            output=path(args.output),
+            trace=path(args.trace),
+            video=path(args.video),
+            progress=progress,
+        )
+    if args.json:
+        emit(found.to_dict())
+    else:
+        say(summary(found))
+    return 0
+
+
+def summary(found: Evaluation) -> str:
+    """A few lines of prose."""
+    where = "float network" if found.chip is None else f"{found.chip} on {found.backend}"
+    returns = found.returns
+    lines = [
+        f"{found.subject} in {found.environment}, {where}: {len(returns)} episodes from seed {found.seed}",
+        f"  return     IQM {found.iqm:.6g}{_interval(found.ci95)}, mean {returns.mean():.6g} ± {returns.std():.3g}"
+        f", {returns.min():.6g} to {returns.max():.6g}",
+        f"  decisions  {found.decisions} of {found.ticks_per_decision} ticks in {found.wall_s:.3g} s"
+        + (f", {found.decisions / found.wall_s:.0f} a second" if found.wall_s else ""),
+        "  rates      "
+        + ", ".join(f"{n} {r:.2%}" for n, r in found.rates.items())
+        + " (spikes a neuron a tick)",
+    ]
+    if found.activity is not None:
+        counts = found.activity
+        lines.append(
+            f"  activity   {counts.synaptic_ops / found.decisions:.0f} synaptic operations, "
+            f"{int(counts.spikes.sum()) / found.decisions:.1f} spikes, "
+            f"{counts.packets / found.decisions:.1f} packets a decision"
+        )
+    for report in found.energy.values():
+        total = report.totals["host"]
+        lines.append(
+            f"  energy     {report.totals['core'].value:.3g} J in the cores, {total.value:.3g} J in all "
+            f"({total.low:.2g} to {total.high:.2g}) a decision, by {report.profile}"
+            + (f"; without {', '.join(report.missing)}" if report.missing else "")
+        )
+    return "\n".join([*lines, f"  digest     {found.digest}"])
+
+
+def _interval(ci95: tuple[float, float] | None) -> str:
+    return "" if ci95 is None else f" [{ci95[0]:.6g}, {ci95[1]:.6g}]"

@@ -1,0 +1,223 @@
+"""Evaluate: a policy on a backend in an environment, over many seeds, resumable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium
+
+from strl.chip.program import Program
+from strl.content import digest
+from strl.energy import ActivityCounts, EnergyReport, Wiring, estimate, profiles
+from strl.errors import UsageError
+from strl.ir.network import Network
+from strl.ir.semantics import Semantics
+from strl.loop.agent import Agent, ChipAgent, FloatAgent
+from strl.loop.environment import Environment, environment
+from strl.loop.journal import Journal
+from strl.loop.results import EpisodeResult, Evaluation
+from strl.loop.runner import play
+from strl.loop.trace import Recorder
+
+FLOAT = "float"
+"""The name under which the network itself runs, beside the backends."""
+
+SLOTS: Mapping[str, int] = {FLOAT: 32, "loihi": 32, "definition": 32}
+"""Slots that pay off, by backend; every other one runs a single slot unless told."""
+
+Progress = Callable[[EpisodeResult], None]
+
+
+class Subject(Protocol):
+    """What can be run: a policy or a bundle; see ``strl.loop.subject.resolve``."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def network(self) -> Network: ...
+
+    @property
+    def semantics(self) -> Semantics: ...
+
+    def program(self) -> Program: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrant:
+    """A subject on a backend: makes agents of any batch, all of which play the same episodes.
+
+    Args:
+        subject: what is run.
+        backend: ``float``, or a backend's name.
+        program: what the backend runs; ``None`` for ``float``.
+    """
+
+    subject: Subject
+    backend: str
+    program: Program | None
+
+    @classmethod
+    def of(cls, subject: Subject, backend: str) -> Entrant:
+        """Compile what has to be compiled; raises as ``Subject.program``."""
+        return cls(subject=subject, backend=backend, program=None if backend == FLOAT else subject.program())
+
+    @property
+    def semantics(self) -> Semantics:
+        return self.subject.semantics if self.program is None else self.program.semantics
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what runs."""
+        if self.program is not None:
+            return self.program.digest
+        return digest((self.subject.network, self.subject.semantics))
+
+    def agent(self, batch: int) -> Agent:
+        """A fresh agent; raises BackendError where the backend cannot."""
+        if self.program is None:
+            return FloatAgent(self.subject.network, self.subject.semantics, batch)
+        return ChipAgent(self.program, self.backend, batch)
+
+    def slots(self, episodes: int, batch: int | None) -> int:
+        """The batch asked for, else one that plays the episodes in even rounds."""
+        if batch is not None:
+            if batch < 1:
+                raise UsageError(f"batch = {batch}, must be at least 1")
+            return batch
+        most = SLOTS.get(self.backend, 1)
+        return max(1, math.ceil(episodes / math.ceil(episodes / most))) if episodes else 1
+
+
+def evaluate(
+    subject: Subject,
+    *,
+    backend: str = "loihi",
+    env: str | None = None,
+    episodes: int = 10,
+    seed: int = 0,
+    batch: int | None = None,
+    output: Path | None = None,
+    trace: Path | None = None,
+    video: Path | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Play episodes with seeds ``seed``, ``seed`` + 1, … and sum up.
+
+    Args:
+        subject: what is run.
+        backend: ``float``, or a backend's name.
+        env: Gymnasium id; the policy's own where it is not given.
+        episodes: how many, ≥ 1.
+        batch: episodes side by side; has no influence on any result.
+        output: directory that keeps finished episodes, and continues them when it is given again.
+        trace: file for the ``Trace`` of the first episode.
+        video: folder for a film of the first episode.
+        progress: called with every finished episode, those read from ``output`` first.
+
+    Raises:
+        UsageError: arguments that make no sense, or ``output`` holds another run.
+        EnvironmentFault: see ``strl.loop.environment`` and ``strl.loop.runner.play``.
+        BackendError, ChipError, ModelError: the program cannot be made or run.
+        StrlError: ``output`` cannot be written.
+    """
+    if episodes < 1 or seed < 0:
+        raise UsageError(f"episodes = {episodes}, seed = {seed}: must be at least 1 and at least 0")
+    entrant = Entrant.of(subject, backend)
+    world = environment(entrant.semantics, env)
+    journal = None if output is None else Journal(output, _key(entrant, world, seed))
+    done: dict[int, EpisodeResult] = {}
+
+    def finish(episode: EpisodeResult, known: bool = False) -> None:
+        if journal is not None and not known:
+            journal.append(episode)
+        done[episode.seed] = episode
+        if progress is not None:
+            progress(episode)
+
+    wanted = range(seed, seed + episodes)
+    for number in wanted:
+        if journal is not None and number in journal.finished:
+            finish(journal.finished[number], known=True)
+    if trace is not None or video is not None:
+        first = _watched(entrant, world, seed, trace, video)
+        if seed not in done:
+            finish(first)
+    left = [number for number in wanted if number not in done]
+    slots = entrant.slots(len(left), batch)
+    with closing(entrant.agent(slots)) as agent:
+        for episode in play(agent, world, left):
+            finish(episode)
+        evaluation = _summary(entrant, world, seed, agent, [done[number] for number in wanted])
+    if journal is not None:
+        journal.conclude(evaluation.to_dict())
+    return evaluation
+
+
+def _watched(
+    entrant: Entrant, world: Environment, seed: int, trace: Path | None, video: Path | None
+) -> EpisodeResult:
+    """Play the first episode by itself, under the eyes of whoever wants to see it."""
+    recorder = Recorder()
+    filmed = world if video is None else replace(world, video=str(video))
+    with closing(entrant.agent(1)) as agent:
+        (episode,) = play(agent, filmed, [seed], watcher=recorder)
+        if trace is not None:
+            recorder.trace(agent).save(trace)
+    return episode
+
+
+def _key(entrant: Entrant, world: Environment, seed: int) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "subject": entrant.subject.name,
+        "digest": entrant.digest,
+        "backend": entrant.backend,
+        "env": world.id,
+        "env_kwargs": dict(world.kwargs),
+        "seed": seed,
+        "gymnasium": gymnasium.__version__,
+    }
+
+
+def _summary(
+    entrant: Entrant, world: Environment, seed: int, agent: Agent, episodes: Sequence[EpisodeResult]
+) -> Evaluation:
+    activity = _activity(entrant.program, episodes)
+    return Evaluation(
+        subject=entrant.subject.name,
+        backend=entrant.backend,
+        chip=None if entrant.program is None else entrant.program.chip.name,
+        environment=world.id,
+        seed=seed,
+        batch=agent.batch,
+        ticks_per_decision=agent.ticks,
+        episodes=tuple(episodes),
+        populations=agent.populations,
+        activity=activity,
+        energy=_energy(entrant.program, activity),
+    )
+
+
+def _activity(program: Program | None, episodes: Sequence[EpisodeResult]) -> ActivityCounts | None:
+    if program is None:
+        return None
+    wiring = Wiring(program)
+    counts = [wiring.activity(e.spikes, ticks=e.ticks, decisions=e.length, active=e.active) for e in episodes]
+    total = counts[0]
+    for count in counts[1:]:
+        total = total + count
+    return total
+
+
+def _energy(program: Program | None, activity: ActivityCounts | None) -> dict[str, EnergyReport]:
+    """By profile, the one that leaves the least out first."""
+    if program is None or activity is None:
+        return {}
+    found = [estimate(program, activity, name) for name in profiles(program)]
+    return {r.profile: r for r in sorted(found, key=lambda r: (len(r.missing), r.profile))}

@@ -1,0 +1,132 @@
+"""A run directory: finished episodes, one JSON line each, written as they end and never lost.
+
+run.json        what is run: the key. A directory continues only the run that it was made for.
+episodes.jsonl  one line an episode, in the order they ended.
+result.json     the summary, once the run is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from strl.errors import StrlError, UsageError
+from strl.loop.results import EpisodeResult
+
+_KEY, _EPISODES, _RESULT = "run.json", "episodes.jsonl", "result.json"
+
+
+class Journal:
+    """The directory of one run, opened to continue it.
+
+    Args:
+        folder: made where it is missing.
+        key: JSON-able; two runs with the same key have the same episodes.
+
+    Raises:
+        UsageError: the folder holds another run, or something else.
+        StrlError: it cannot be written (a full disk, say).
+    """
+
+    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self._key = dict(key)
+        self.finished: dict[int, EpisodeResult] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if (folder / _KEY).exists():
+                self._check_key()
+                self._read()
+            else:
+                self._check_empty()
+                write_json(folder / _KEY, self._key)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def append(self, episode: EpisodeResult) -> None:
+        """Write a finished episode; it is on the disk when this returns.
+
+        Raises:
+            StrlError: it cannot be written; those before are kept.
+        """
+        line = json.dumps(episode.to_dict(), allow_nan=False, separators=(",", ":")) + "\n"
+        try:
+            with (self.folder / _EPISODES).open("ab") as file:
+                file.write(line.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self.finished[episode.seed] = episode
+
+    def conclude(self, result: Mapping[str, Any]) -> None:
+        """Write the summary; raises as ``append``."""
+        try:
+            write_json(self.folder / _RESULT, result)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _check_key(self) -> None:
+        path = self.folder / _KEY
+        try:
+            found = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise UsageError(f"{path}: not a run's key: {error}", hint="choose another directory") from error
+        if found == json.loads(json.dumps(self._key)):
+            return
+        table = found if isinstance(found, dict) else {}
+        names = [n for n in sorted({*table, *self._key}) if table.get(n) != self._key.get(n)]
+        differ = ", ".join(f"{n} {_short(table.get(n))} ≠ {_short(self._key.get(n))}" for n in names)
+        raise UsageError(
+            f"{self.folder} holds another run: {differ}", hint="choose another directory, or remove this one"
+        )
+
+    def _check_empty(self) -> None:
+        if any(self.folder.iterdir()):
+            raise UsageError(
+                f"{self.folder} is not empty and holds no {_KEY}", hint="choose a new directory for the run"
+            )
+
+    def _read(self) -> None:
+        """Read the episodes; a last line that was cut off is taken off the file."""
+        path = self.folder / _EPISODES
+        if not path.exists():
+            return
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) < len(data):
+            os.truncate(path, len(whole))
+        for number, line in enumerate(whole.splitlines(), 1):
+            try:
+                episode = EpisodeResult.from_dict(json.loads(line))
+            except (ValueError, KeyError, TypeError) as error:
+                raise UsageError(
+                    f"{path}, line {number}: not an episode: {error!r}",
+                    hint="remove the line; its episode is played again",
+                ) from error
+            self.finished.setdefault(episode.seed, episode)
+
+    def _unwritable(self, error: OSError) -> StrlError:
+        return StrlError(
+            f"{error.filename or self.folder}: {error.strerror or error}",
+            hint=f"{len(self.finished)} finished episodes are kept; mend it and give the same command again",
+        )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON beside ``path`` and rename it there, so that no half of it is ever seen."""
+    beside = path.with_name(path.name + ".part")
+    with beside.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 24 else f"{text[:12]}…"

@@ -1,0 +1,170 @@
+"""What a closed-loop run leaves behind: one EpisodeResult an episode, one Evaluation of them all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strl.content import Content
+from strl.energy import ActivityCounts, EnergyReport
+from strl.loop.statistics import interval, iqm
+
+Int = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EpisodeResult(Content):
+    """One finished episode.
+
+    Args:
+        seed: of the environment's reset and the encoder.
+        return_: undiscounted sum of rewards.
+        length: decisions.
+        digest: SHA-256 over the decisions: the raster's bytes (uint8 [ticks, neurons]), the action's.
+        ticks: chip ticks (float network: its own).
+        spikes: [neurons] spikes of each neuron.
+        active: [populations] active neuron updates, ``None`` where the backend cannot know.
+        wall_s: seconds since the run's previous episode ended, so that they add up to the run's.
+    """
+
+    seed: int
+    return_: float
+    length: int
+    digest: str
+    ticks: int
+    spikes: Int
+    active: Int | None
+    wall_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, for the journal."""
+        return {
+            **self.summary(),
+            "ticks": self.ticks,
+            "wall_s": self.wall_s,
+            "spikes": self.spikes.tolist(),
+            "active": None if self.active is None else self.active.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, line: Mapping[str, Any]) -> EpisodeResult:
+        """The inverse of ``to_dict``; raises KeyError, TypeError or ValueError for anything else."""
+        active = line["active"]
+        return cls(
+            seed=int(line["seed"]),
+            return_=float(line["return"]),
+            length=int(line["length"]),
+            digest=str(line["digest"]),
+            ticks=int(line["ticks"]),
+            spikes=np.array(line["spikes"], np.int64),
+            active=None if active is None else np.array(active, np.int64),
+            wall_s=float(line["wall_s"]),
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """What the command line prints of it."""
+        return {"seed": self.seed, "return": self.return_, "length": self.length, "digest": self.digest}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """The episodes of one agent in one environment, in seed order.
+
+    Args:
+        subject: name of the policy or bundle.
+        backend: what ran it; ``float`` for the network itself.
+        chip: name of the chip, ``None`` for ``float``.
+        environment: Gymnasium id.
+        seed: of the first episode; episode i has seed + i.
+        batch: slots side by side; it has no influence on results.
+        ticks_per_decision: chip ticks, those that drain the pipeline among them.
+        episodes: in seed order.
+        populations: name → columns of the episodes' spikes.
+        activity: ``None`` where no chip ran.
+        energy: by profile; empty where no chip ran.
+    """
+
+    subject: str
+    backend: str
+    chip: str | None
+    environment: str
+    seed: int
+    batch: int
+    ticks_per_decision: int
+    episodes: tuple[EpisodeResult, ...]
+    populations: Mapping[str, slice]
+    activity: ActivityCounts | None
+    energy: Mapping[str, EnergyReport]
+
+    @property
+    def returns(self) -> NDArray[np.float64]:
+        return np.array([e.return_ for e in self.episodes])
+
+    @property
+    def iqm(self) -> float:
+        """Interquartile mean of the returns."""
+        return iqm(self.returns)
+
+    @property
+    def ci95(self) -> tuple[float, float] | None:
+        """Bootstrap interval of the interquartile mean; ``None`` for a single episode."""
+        return interval(self.returns)
+
+    @property
+    def decisions(self) -> int:
+        return sum(e.length for e in self.episodes)
+
+    @property
+    def ticks(self) -> int:
+        return sum(e.ticks for e in self.episodes)
+
+    @property
+    def wall_s(self) -> float:
+        return sum(e.wall_s for e in self.episodes)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the episodes' digests in seed order."""
+        return hashlib.sha256("".join(e.digest for e in self.episodes).encode("ascii")).hexdigest()
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Spikes per neuron and tick of each population, all ticks of a decision counted."""
+        spikes: Int = reduce(add, (e.spikes for e in self.episodes))
+        return {name: float(spikes[at].mean()) / self.ticks for name, at in self.populations.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON. What is not known is null, never 0."""
+        returns = self.returns
+        return {
+            "subject": self.subject,
+            "backend": self.backend,
+            "chip": self.chip,
+            "env": self.environment,
+            "seed": self.seed,
+            "batch": self.batch,
+            "episodes": [e.summary() for e in self.episodes],
+            "return": {
+                "mean": float(returns.mean()),
+                "std": float(returns.std()),
+                "iqm": self.iqm,
+                "ci95": None if self.ci95 is None else list(self.ci95),
+            },
+            "decisions": self.decisions,
+            "ticks": self.ticks,
+            "ticks_per_decision": self.ticks_per_decision,
+            "wall_s": self.wall_s,
+            "decisions_per_s": self.decisions / self.wall_s if self.wall_s > 0 else None,
+            "activity": None if self.activity is None else self.activity.to_dict(),
+            "energy": next((e.to_dict() for e in self.energy.values()), None),
+            "energy_profiles": {name: e.to_dict() for name, e in self.energy.items()},
+            "rates": self.rates,
+            "digest": self.digest,
+        }
