@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     from strl.cli.output import emit, say
     from strl.cli.progress import episodes_bar
-    from strl.loop.evaluate import evaluate
+    from strl.loop.evaluate import Entrant, evaluate
     from strl.loop.subject import resolve
 
     def path(name: str | None) -> Path | None:
@@ -47,8 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
     with episodes_bar(args.episodes, label=args.backend, quiet=args.json) as progress:
         found = evaluate(
-            resolve(args.subject),
-            backend=args.backend,
+            Entrant.of(resolve(args.subject), args.backend),
             env=args.env,
             episodes=args.episodes,
             seed=args.seed,
@@ -68,17 +67,28 @@ def run(args: argparse.Namespace) -> int:
 def summary(found: Evaluation) -> str:
     """A few lines of prose."""
     where = "float network" if found.chip is None else f"{found.chip} on {found.backend}"
-    returns = found.returns
+    returns, seconds = found.returns, found.wall_s
+    rates = ", ".join(f"{n} {r:.2%}" for n, r in found.rates.items() if n in found.computing)
     lines = [
         f"{found.subject} in {found.environment}, {where}: {len(returns)} episodes from seed {found.seed}",
-        f"  return     IQM {found.iqm:.6g}{_interval(found.ci95)}, mean {returns.mean():.6g} ± {returns.std():.3g}"
-        f", {returns.min():.6g} to {returns.max():.6g}",
-        f"  decisions  {found.decisions} of {found.ticks_per_decision} ticks in {found.wall_s:.3g} s"
-        + (f", {found.decisions / found.wall_s:.0f} a second" if found.wall_s else ""),
-        "  rates      "
-        + ", ".join(f"{n} {r:.2%}" for n, r in found.rates.items())
-        + " (spikes a neuron a tick)",
+        f"  return     IQM {found.iqm:.6g}{interval_text(found.ci95)}, mean {returns.mean():.6g}, "
+        f"std {returns.std():.3g}, {returns.min():.6g} to {returns.max():.6g}",
+        f"  decisions  {found.decisions} of {found.ticks_per_decision} ticks in {seconds:.3g} s"
+        + (f", {found.decisions / seconds:.0f} a second" if seconds else ""),
+        f"  rates      {rates} (spikes a neuron a tick)",
+        *_chip_lines(found),
+        f"  digest     {found.digest}",
     ]
+    return "\n".join(lines)
+
+
+def interval_text(ci95: tuple[float, float] | None) -> str:
+    """`` [low, high]``, or nothing where it is not known."""
+    return "" if ci95 is None else f" [{ci95[0]:.6g}, {ci95[1]:.6g}]"
+
+
+def _chip_lines(found: Evaluation) -> list[str]:
+    lines = []
     if found.activity is not None:
         counts = found.activity
         lines.append(
@@ -87,14 +97,10 @@ def summary(found: Evaluation) -> str:
             f"{counts.packets / found.decisions:.1f} packets a decision"
         )
     for report in found.energy.values():
-        total = report.totals["host"]
+        core, total = report.totals["core"], report.totals["host"]
         lines.append(
-            f"  energy     {report.totals['core'].value:.3g} J in the cores, {total.value:.3g} J in all "
-            f"({total.low:.2g} to {total.high:.2g}) a decision, by {report.profile}"
-            + (f"; without {', '.join(report.missing)}" if report.missing else "")
+            f"  energy     {core.value * 1e6:.3g} µJ in the cores, {total.value * 1e6:.3g} µJ in all "
+            f"({total.low * 1e6:.2g} to {total.high * 1e6:.2g}) a decision, by {report.profile}"
+            + (f", which leaves out: {', '.join(report.missing)}" if report.missing else "")
         )
-    return "\n".join([*lines, f"  digest     {found.digest}"])
-
-
-def _interval(ci95: tuple[float, float] | None) -> str:
-    return "" if ci95 is None else f" [{ci95[0]:.6g}, {ci95[1]:.6g}]"
+    return lines

@@ -23,6 +23,7 @@ from strl.ir.nodes import LIF
 from strl.ir.reference import Reference
 from strl.ir.semantics import Semantics
 from strl.quantize.connections import output_population
+from strl.quantize.network import Lif
 
 _ENCODER_STREAM = (1,)
 """Spawn key of an episode's encoder generator, which keeps it apart from the environment's own."""
@@ -40,6 +41,7 @@ class Agent(ABC):
         semantics: what one decision is.
         batch: slots.
         populations: name → columns of the raster.
+        computing: the populations that are neurons, not sources or gates.
         offsets: name → the raster's tick at which the population's logical tick 0 falls.
         ticks: ticks of a decision, rows of the raster.
         raster: uint8 [batch, ticks, neurons] of the last decision; overwritten by the next one.
@@ -49,6 +51,7 @@ class Agent(ABC):
         self.semantics = semantics
         self.batch = batch
         self.populations: Mapping[str, slice] = {}
+        self.computing: tuple[str, ...] = ()
         self.offsets: Mapping[str, int] = {}
         self.ticks = 0
         self.raster: NDArray[np.uint8] = np.zeros((batch, 0, 0), np.uint8)
@@ -148,6 +151,7 @@ class ChipAgent(Agent):
         self.program = program
         self._session = (backend(on) if isinstance(on, str) else on).load(program, batch=batch)
         self.populations = program.slices
+        self.computing = tuple(p.name for p in program.populations if isinstance(p.kind, Lif))
         self.offsets = {p.name: p.offset for p in program.populations}
         self.ticks = program.schedule.total
         self._unit = program.readout.unit
@@ -193,6 +197,7 @@ class FloatAgent(Agent):
             found[name] = slice(start, start + node.size)
             start += node.size
         self.populations = found
+        self.computing = self._reference.populations
         self.offsets = dict.fromkeys(found, 0)
         self._decisions = np.zeros(batch, np.int64)
         self._spikes = np.zeros((batch, start), np.int64)

@@ -70,7 +70,7 @@ def _filmed(world: World, name: str, folder: str) -> World:
         ) from error
 
 
-def environment(semantics: Semantics, id: str | None = None) -> Environment:
+def environment(semantics: Semantics, asked: Environment | str | None = None) -> Environment:
     """The environment a policy shall run in: its own, or the one asked for.
 
     Raises:
@@ -78,13 +78,16 @@ def environment(semantics: Semantics, id: str | None = None) -> Environment:
         EnvironmentFault: its spaces are not those of the policy; says both.
     """
     made_for = semantics.environment
-    name = id or made_for.id
-    if not name:
+    if isinstance(asked, Environment):
+        chosen = asked
+    else:
+        name = asked or made_for.id
+        chosen = Environment(id=name, kwargs=made_for.kwargs if name == made_for.id else {})
+    if not chosen.id:
         raise UsageError("the policy names no environment", hint="give one with --env ID")
-    chosen = Environment(id=name, kwargs=made_for.kwargs if name == made_for.id else {})
     world = chosen.make()
     try:
-        check_spaces(name, world, made_for)
+        check_spaces(chosen.id, world, made_for)
     finally:
         world.close()
     return chosen

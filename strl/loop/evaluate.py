@@ -95,10 +95,9 @@ class Entrant:
 
 
 def evaluate(
-    subject: Subject,
+    entrant: Entrant,
     *,
-    backend: str = "loihi",
-    env: str | None = None,
+    env: Environment | str | None = None,
     episodes: int = 10,
     seed: int = 0,
     batch: int | None = None,
@@ -110,9 +109,8 @@ def evaluate(
     """Play episodes with seeds ``seed``, ``seed`` + 1, … and sum up.
 
     Args:
-        subject: what is run.
-        backend: ``float``, or a backend's name.
-        env: Gymnasium id; the policy's own where it is not given.
+        entrant: what is run, and on what.
+        env: an environment or its id; the policy's own where it is not given.
         episodes: how many, ≥ 1.
         batch: episodes side by side; has no influence on any result.
         output: directory that keeps finished episodes, and continues them when it is given again.
@@ -128,7 +126,6 @@ def evaluate(
     """
     if episodes < 1 or seed < 0:
         raise UsageError(f"episodes = {episodes}, seed = {seed}: must be at least 1 and at least 0")
-    entrant = Entrant.of(subject, backend)
     world = environment(entrant.semantics, env)
     journal = None if output is None else Journal(output, _key(entrant, world, seed))
     done: dict[int, EpisodeResult] = {}
@@ -199,6 +196,7 @@ def _summary(
         ticks_per_decision=agent.ticks,
         episodes=tuple(episodes),
         populations=agent.populations,
+        computing=agent.computing,
         activity=activity,
         energy=_energy(entrant.program, activity),
     )

@@ -87,6 +87,7 @@ class Evaluation:
         ticks_per_decision: chip ticks, those that drain the pipeline among them.
         episodes: in seed order.
         populations: name → columns of the episodes' spikes.
+        computing: the populations that are neurons, not sources or gates.
         activity: ``None`` where no chip ran.
         energy: by profile; empty where no chip ran.
     """
@@ -100,6 +101,7 @@ class Evaluation:
     ticks_per_decision: int
     episodes: tuple[EpisodeResult, ...]
     populations: Mapping[str, slice]
+    computing: tuple[str, ...]
     activity: ActivityCounts | None
     energy: Mapping[str, EnergyReport]
 
