@@ -70,10 +70,3 @@ def returns(act: Act, env_id: str, seeds: Sequence[int], *, lanes: int = 25) -> 
     for env in envs:
         env.close()
     return total
-
-
-def iqm(values: NDArray[np.float64]) -> float:
-    """Interquartile mean: the mean of the middle half (Agarwal et al. 2021, arXiv 2108.13264)."""
-    ordered = np.sort(values)
-    cut = len(ordered) // 4
-    return float(ordered[cut : len(ordered) - cut].mean())

@@ -32,9 +32,15 @@ class ExpertRecipe:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
+def student_recipe(env_id: str) -> Mapping[str, Any]:
+    """What the student of an environment does otherwise than ``Training``'s defaults, by field."""
+    table = _tables().get(env_id, {})
+    return dict(table.get("student", {}))
+
+
 def expert_recipe(env_id: str, *, discrete: bool, steps: int | None = None) -> ExpertRecipe:
     """The recipe for an environment, else the default for its kind of actions; ``steps`` overrides."""
-    tables = tomllib.loads(files("strl.training").joinpath("recipes.toml").read_text("utf-8"))
+    tables = _tables()
     table = tables.get(env_id) or tables["default"]["discrete" if discrete else "box"]
     recipe = ExpertRecipe(**table["expert"])
     if steps is None:
@@ -42,3 +48,7 @@ def expert_recipe(env_id: str, *, discrete: bool, steps: int | None = None) -> E
     if steps < 1:
         raise UsageError(f"expert steps = {steps}, must be at least 1")
     return replace(recipe, steps=steps)
+
+
+def _tables() -> Mapping[str, Any]:
+    return tomllib.loads(files("strl.training").joinpath("recipes.toml").read_text("utf-8"))

@@ -1,0 +1,180 @@
+"""Checkpoints: one safetensors file, whose header says everything else in JSON. Never pickle.
+
+The header's entry ``strl`` holds the format, the version of strl that wrote it, the architecture, the
+semantics and the record of the training. No date goes in: the same training writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from strl import __version__
+from strl.errors import ModelError
+from strl.ir.semantics import Semantics
+from strl.policies.policy import SpikingPolicy
+
+FORMAT = "strl-policy"
+VERSION = 1
+MAX_FILE = 1 << 30
+"""Bytes of a checkpoint, and of its header, above which it is not read."""
+MAX_HEADER = 1 << 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A policy and how it came to be.
+
+    Args:
+        policy: module, semantics, call.
+        record: of the training: command, seeds, versions, figures; plain data.
+    """
+
+    policy: SpikingPolicy
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint of a ``SpikingMLP``; the file appears whole or not at all.
+
+    Raises:
+        ModelError: a module that no architecture name stands for.
+        OSError: the file cannot be written.
+    """
+    from safetensors.torch import save as serialise
+
+    from strl.policies.mlp import SpikingMLP
+
+    module = checkpoint.policy.module
+    if not isinstance(module, SpikingMLP):
+        raise ModelError(
+            f"{path}: a {type(module).__name__} cannot be kept as a checkpoint",
+            hint="keep your own module in Python, and name it as file.py:factory",
+        )
+    entry = {
+        "format": FORMAT,
+        "version": VERSION,
+        "strl": __version__,
+        "architecture": {"kind": "mlp", **module.config.to_dict()},
+        "semantics": checkpoint.policy.semantics.to_dict(),
+        "call": checkpoint.policy.call,
+        "record": dict(checkpoint.record),
+    }
+    tensors = {name: value.detach().clone().contiguous() for name, value in module.named_parameters()}
+    data = serialise(tensors, metadata={"strl": json.dumps(entry, sort_keys=True, allow_nan=False)})
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        ModelError: it is missing, truncated, damaged, not ours, or of a newer format.
+    """
+    entry = header(path)
+    try:
+        architecture = dict(entry["architecture"])
+        semantics = Semantics.from_dict(entry["semantics"])
+        call, record = entry["call"], dict(entry["record"])
+        kind = architecture.pop("kind")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: its header lacks or garbles {error}", hint=_DAMAGED) from error
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message}", hint=error.hint) from None
+    if kind != "mlp" or call not in ("tick", "decision"):
+        raise ModelError(f"{path}: architecture {kind!r}, call {call!r} are unknown to strl {__version__}")
+    module = _module(path, architecture)
+    return Checkpoint(policy=SpikingPolicy(module=module, semantics=semantics, call=call), record=record)
+
+
+def header(path: Path) -> Mapping[str, Any]:
+    """The JSON entry of a checkpoint, without its weights and without torch; raises as ``load``."""
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            length = struct.unpack("<Q", file.read(8).ljust(8, b"\xff"))[0]
+            if size > MAX_FILE or length > min(MAX_HEADER, size - 8):
+                raise ModelError(f"{path}: {_FOREIGN}", hint=_EXPECTED)
+            text = file.read(length)
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path}: there is no such file", hint="`strl policies` lists the shipped ones"
+        ) from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        table = json.loads(text)
+        entry = json.loads(table["__metadata__"]["strl"])
+        ours = entry["format"] == FORMAT
+        version = int(entry["version"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ModelError(f"{path}: {_FOREIGN}", hint=_EXPECTED) from None
+    if not ours:
+        raise ModelError(f"{path}: {_FOREIGN}", hint=_EXPECTED)
+    if version > VERSION:
+        raise ModelError(
+            f"{path}: format {version}, this strl {__version__} reads up to {VERSION}",
+            hint=f"it was written by strl {entry.get('strl', 'of a later version')}: upgrade strl",
+        )
+    _whole(path, size, length, table)
+    return dict(entry)
+
+
+def _whole(path: Path, size: int, length: int, table: Mapping[str, Any]) -> None:
+    try:
+        ends = [int(t["data_offsets"][1]) for name, t in table.items() if name != "__metadata__"]
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise ModelError(f"{path}: its table of tensors is garbled", hint=_DAMAGED) from None
+    expected = 8 + length + max(ends, default=0)
+    if size != expected:
+        raise ModelError(f"{path}: has {size} bytes, its header promises {expected}", hint=_DAMAGED)
+
+
+def _module(path: Path, architecture: dict[str, Any]) -> Any:
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load as parse
+
+    from strl.policies.mlp import MLPConfig, SpikingMLP
+
+    try:
+        tensors = parse(path.read_bytes())
+        module = SpikingMLP(MLPConfig(**architecture))
+    except SafetensorError as error:
+        raise ModelError(f"{path}: {error}", hint=_DAMAGED) from error
+    except TypeError as error:
+        raise ModelError(f"{path}: its architecture is garbled: {error}", hint=_DAMAGED) from error
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message}", hint=error.hint) from None
+    wanted = dict(module.named_parameters())
+    for name in sorted(set(wanted) ^ set(tensors)):
+        raise ModelError(
+            f"{path}: tensor {name!r} is {'missing' if name in wanted else 'too much'}", hint=_DAMAGED
+        )
+    for name, parameter in wanted.items():
+        value = tensors[name]
+        if value.shape != parameter.shape or value.dtype != torch.float32:
+            raise ModelError(
+                f"{path}: tensor {name!r} is {value.dtype} {list(value.shape)}, "
+                f"must be float32 {list(parameter.shape)}",
+                hint=_DAMAGED,
+            )
+        if not torch.isfinite(value).all():
+            raise ModelError(f"{path}: tensor {name!r} holds a value that is not finite", hint=_DAMAGED)
+        parameter.data.copy_(value)
+    module.eval()
+    return module
+
+
+_FOREIGN = "is not a policy of strl's"
+_EXPECTED = "give what `strl train -o FILE` wrote, or a name from `strl policies`"
+_DAMAGED = "the file is damaged or was changed: get it again, or train again"

@@ -1,0 +1,203 @@
+"""Imitation by DAgger (Ross et al. 2011, arXiv 1011.0686): the student acts, the expert corrects.
+
+Every round collects decisions of the student, adds them to all earlier ones with the expert's answers, trains
+on the whole by surrogate gradients, and is evaluated on validation seeds; the best round is what is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from strl.training.episodes import VALIDATION_SEEDS, Act, make_env, returns, training_seeds
+from strl.training.grid import on_grid
+from strl.training.student import Student
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imitation:
+    """How a student is trained.
+
+    Args:
+        rounds: of collecting and training, after a first one in which the expert itself acts.
+        lanes: environments side by side.
+        steps: decisions of each lane a round.
+        updates: gradient steps a round.
+        batch: decisions in each.
+        rate: of Adam, falling to a tenth along a half cosine.
+        noise: share of random actions while the expert acts, so that it is seen to recover.
+        spike_cost: loss per mean spike a hidden neuron and tick; more of it, fewer spikes.
+        episodes: validation episodes a round.
+    """
+
+    rounds: int = 15
+    lanes: int = 16
+    steps: int = 500
+    updates: int = 300
+    batch: int = 512
+    rate: float = 2e-3
+    noise: float = 0.2
+    spike_cost: float = 0.0
+    episodes: int = 50
+
+
+class Run:
+    """A student in training: everything that the next round depends on, kept in one file between rounds."""
+
+    def __init__(self, student: Student, expert: Act, env_id: str, options: Imitation, seed: int) -> None:
+        self.student, self.expert, self.env_id, self.options, self.seed = (
+            student,
+            expert,
+            env_id,
+            options,
+            seed,
+        )
+        self.optimiser = torch.optim.Adam(student.module.parameters(), lr=options.rate)
+        self.done = 0
+        self.score = -math.inf
+        self.best: dict[str, Tensor] = {}
+        self.observations: list[NDArray[Any]] = []
+        self.answers: list[NDArray[Any]] = []
+
+    def train(self, path: Path, log: SummaryWriter | None = None) -> float:
+        """Run the rounds that are left, saving ``path`` after each; the student ends as the best of them.
+
+        Returns:
+            The best mean return on the validation seeds.
+        """
+        if path.exists():
+            self._load(path)
+        bar = tqdm(
+            total=self.options.rounds + 1, initial=self.done, desc=f"student {self.env_id}", unit="round"
+        )
+        while self.done <= self.options.rounds:
+            torch.manual_seed(self.seed * 1009 + self.done)
+            self._collect()
+            loss, agreement, rate = self._learn()
+            with on_grid(self.student.module):
+                score = float(
+                    returns(
+                        self.student, self.env_id, VALIDATION_SEEDS[: self.options.episodes], lanes=50
+                    ).mean()
+                )
+                if score >= self.score:  # the later of equals has seen more
+                    self.score = score
+                    self.best = {k: v.clone() for k, v in self.student.module.state_dict().items()}
+            self.done += 1
+            self._save(path)
+            figures = {"loss": loss, "agreement": agreement, "rate": rate, "return": score}
+            bar.set_postfix({**{k: f"{v:.3g}" for k, v in figures.items()}, "best": f"{self.score:.1f}"})
+            bar.update()
+            if log is not None:
+                for name, value in figures.items():
+                    log.add_scalar(f"student/{name}", value, self.done)
+        bar.close()
+        self.student.module.load_state_dict(self.best)
+        return self.score
+
+    def _collect(self) -> None:
+        """One round of decisions: by the noisy expert at first, then by the student."""
+        options, rng = self.options, np.random.default_rng((self.seed, self.done))
+        first = training_seeds(self.seed).start + 1000 + self.done * options.lanes
+        envs = [make_env(self.env_id) for _ in range(options.lanes)]
+        now = np.stack([env.reset(seed=first + k)[0] for k, env in enumerate(envs)])
+        for env, seed in zip(envs, rng.integers(2**31, size=len(envs)), strict=True):
+            env.action_space.seed(int(seed))
+        with on_grid(self.student.module):
+            for _ in range(options.steps):
+                answers = self.expert(now)
+                self.observations.append(now)
+                self.answers.append(answers)
+                actions = list(self.student(now) if self.done else answers)
+                if not self.done:
+                    for k in np.flatnonzero(rng.random(len(envs)) < options.noise):
+                        actions[k] = envs[k].action_space.sample()
+                now = np.stack([_step(env, action) for env, action in zip(envs, actions, strict=True)])
+        for env in envs:
+            env.close()
+
+    def _learn(self) -> tuple[float, float, float]:
+        """Train on all decisions so far → mean loss, agreement and firing rate of the last half."""
+        options, module = self.options, self.student.module
+        observations = np.concatenate(self.observations)
+        answers = self._targets(np.concatenate(self.answers))
+        figures = []
+        for update in range(options.updates):
+            part = (self.done + update / options.updates) / (options.rounds + 1)
+            for group in self.optimiser.param_groups:
+                group["lr"] = options.rate * (0.1 + 0.45 * (1 + math.cos(math.pi * part)))
+            chosen = torch.randint(len(answers), (options.batch,))
+            self.optimiser.zero_grad()
+            with on_grid(module):
+                readout, rate = self.student.forward(self.student.drive(observations[chosen]))
+                loss, agreement = self._loss(readout, answers[chosen])
+                torch.autograd.backward(loss + options.spike_cost * rate)
+            torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            self.optimiser.step()
+            figures.append((loss.item(), agreement, rate.item()))
+        loss_, agreement, mean_rate = np.mean(figures[len(figures) // 2 :], axis=0)
+        return float(loss_), float(agreement), float(mean_rate)
+
+    def _targets(self, answers: NDArray[Any]) -> Tensor:
+        space = self._space()
+        if isinstance(space, Box):
+            middle, half = (space.high + space.low) / 2, (space.high - space.low) / 2
+            flat = ((answers - middle) / half).reshape(len(answers), -1)
+            return torch.from_numpy(np.clip(flat, -1, 1).astype(np.float32))
+        return torch.from_numpy(np.asarray(answers, np.int64))
+
+    def _loss(self, readout: Tensor, answers: Tensor) -> tuple[Tensor, float]:
+        if answers.dtype == torch.int64:
+            loss = torch.nn.functional.cross_entropy(readout, answers)
+            return loss, float((readout.argmax(1) == answers).float().mean())
+        off = torch.tanh(readout) - answers
+        return (off**2).mean(), float((off.abs() < 0.1).float().mean())
+
+    def _space(self) -> gym.Space[Any]:
+        env = make_env(self.env_id)
+        env.close()
+        return env.action_space
+
+    def _save(self, path: Path) -> None:
+        tensors = {f"module.{k}": v for k, v in self.student.module.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        for k, state in enumerate(self.optimiser.state.values()):
+            tensors |= {f"adam.{k}.{name}": value for name, value in state.items()}
+        tensors["observations"] = torch.from_numpy(np.stack(self.observations))
+        tensors["answers"] = torch.from_numpy(np.stack(self.answers))
+        tensors["progress"] = torch.tensor([self.done, self.score], dtype=torch.float64)
+        partial = path.with_suffix(".part")
+        save_file({k: v.clone().contiguous() for k, v in tensors.items()}, partial)
+        partial.replace(path)
+
+    def _load(self, path: Path) -> None:
+        tensors = load_file(path)
+        self.student.module.load_state_dict(_under(tensors, "module."))
+        self.best = _under(tensors, "best.")
+        for k, parameter in enumerate(self.student.module.parameters()):
+            self.optimiser.state[parameter] = dict(_under(tensors, f"adam.{k}."))
+        self.observations = list(tensors["observations"].numpy())
+        self.answers = list(tensors["answers"].numpy())
+        done, self.score = tensors["progress"].tolist()
+        self.done = int(done)
+
+
+def _step(env: gym.Env[Any, Any], action: Any) -> Any:
+    observation, _, ended, cut, _ = env.step(action)
+    return env.reset()[0] if ended or cut else observation
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

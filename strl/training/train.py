@@ -1,0 +1,227 @@
+"""From an environment's name to a checkpoint: expert, ranges, student, in that order and resumable.
+
+A run keeps what it has finished in a folder beside its output; the same command again goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.tensorboard import SummaryWriter
+
+from strl.codecs import decoder, default_codec, default_decoder, encoder, ranges
+from strl.errors import EnvironmentFault, UsageError
+from strl.ir.semantics import EnvironmentSpec, Readout, ReadoutKind, Semantics
+from strl.loop.statistics import iqm
+from strl.policies.checkpoint import Checkpoint, save
+from strl.policies.mlp import MLPConfig, SpikingMLP
+from strl.policies.policy import SpikingPolicy
+from strl.training.dagger import Imitation, Run
+from strl.training.episodes import (
+    TEST_SEEDS,
+    VALIDATION_SEEDS,
+    Act,
+    make_env,
+    returns,
+    training_seeds,
+)
+from strl.training.expert import train_expert
+from strl.training.recipes import ExpertRecipe, expert_recipe, student_recipe
+from strl.training.student import Student
+
+_RANGE_STEPS = 4000
+_PACKAGES = ("strl", "torch", "snntorch", "stable-baselines3", "gymnasium", "numpy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What ``strl train`` is told.
+
+    Args:
+        env: Gymnasium id.
+        ticks: T of a decision.
+        encoder, encoder_options: kind and further fields of the encoder; ranges are measured.
+        hidden, neuron, alpha, beta, readout: of the network, see ``MLPConfig``.
+        seed: of everything.
+        expert_steps: environment steps of the expert; ``None`` takes the recipe's.
+        imitation: see ``Imitation``.
+    """
+
+    env: str
+    ticks: int = 8
+    encoder: str = "direct"
+    encoder_options: Mapping[str, Any] = field(default_factory=dict)
+    hidden: tuple[int, ...] = (64, 64)
+    neuron: Literal["leaky", "synaptic"] = "leaky"
+    alpha: float = 0.5
+    beta: float = 0.75
+    readout: ReadoutKind = "membrane"
+    seed: int = 0
+    expert_steps: int | None = None
+    imitation: Imitation = field(default_factory=Imitation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What came of it: mean return on the validation seeds, returns of the test seeds, the file."""
+
+    path: Path
+    validation: float
+    test: NDArray[np.float64]
+
+
+def train(options: Training, output: Path, *, command: str = "") -> Trained:
+    """Train a policy and write its checkpoint to ``output``.
+
+    Args:
+        options: what to train.
+        output: the checkpoint; ``output.run`` beside it holds the expert, the student's progress and logs.
+        command: for the record.
+
+    Raises:
+        EnvironmentFault: no such environment, or spaces without a codec.
+        UsageError: the run folder belongs to other options.
+    """
+    torch.set_num_threads(1)  # sums in one order, whatever the machine
+    env = make_env(options.env)
+    _check_spaces(env)
+    discrete = isinstance(env.action_space, gym.spaces.Discrete)
+    recipe = expert_recipe(options.env, discrete=discrete, steps=options.expert_steps)
+    folder = _folder(output, options, recipe)
+    log = folder / "log"
+    expert = train_expert(options.env, recipe, seed=options.seed, path=folder / "expert.safetensors", log=log)
+    semantics = _semantics(options, env, _observations(expert, options))
+    torch.manual_seed(options.seed)
+    student = Student(_policy(options, semantics), seed=options.seed)
+    run = Run(student, expert, options.env, options.imitation, options.seed)
+    with SummaryWriter(str(log / "student")) as board:
+        validation = run.train(folder / "student.safetensors", board)
+    test = returns(student, options.env, TEST_SEEDS, lanes=50)
+    record = {
+        "command": command,
+        "expert": asdict(recipe),
+        "imitation": asdict(options.imitation),
+        "seeds": {
+            "training": f"{options.seed}; environments from {training_seeds(options.seed).start}",
+            "validation": f"{VALIDATION_SEEDS[0]}..{VALIDATION_SEEDS[options.imitation.episodes - 1]}",
+            "test": f"{TEST_SEEDS[0]}..{TEST_SEEDS[-1]}, after the choice of the checkpoint",
+        },
+        "returns": {"validation_mean": validation, "test_iqm": iqm(test), "test_mean": float(test.mean())},
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+    }
+    save(Checkpoint(policy=student.policy, record=record), output)
+    return Trained(path=output, validation=validation, test=test)
+
+
+def options(env: str, *, seed: int = 0, given: Mapping[str, Any], imitation: Mapping[str, Any]) -> Training:
+    """The defaults, the environment's recipe over them, and over both what was given.
+
+    Raises:
+        UsageError: a value out of range.
+    """
+    recipe = dict(student_recipe(env))
+    learning = Imitation(**{**recipe.pop("imitation", {}), **imitation})
+    merged = {**recipe, **given}
+    merged["hidden"] = tuple(merged.get("hidden", Training.__dataclass_fields__["hidden"].default))
+    if not 0 <= seed < 1000:
+        raise UsageError(f"seed = {seed}, must be 0..999")
+    return Training(env=env, seed=seed, imitation=learning, **merged)
+
+
+def command_line(arguments: Sequence[str], output: Path) -> str:
+    """The command as it can be given anywhere: with the bare name of its output, without ``--json``."""
+    words = [output.name if word == str(output) else word for word in arguments if word != "--json"]
+    return shlex.join(["strl", *words])
+
+
+def _check_spaces(env: gym.Env[Any, Any]) -> None:
+    default_decoder(env.action_space)
+    if not isinstance(env.observation_space, gym.spaces.Box):
+        default_codec(env.observation_space, env.action_space)  # raises, and says what to do
+    if isinstance(env.action_space, gym.spaces.Discrete) and env.action_space.start != 0:
+        raise EnvironmentFault(
+            f"actions of {env.action_space} do not start at 0, which the expert's library cannot learn"
+        )
+
+
+def _folder(output: Path, options: Training, recipe: ExpertRecipe) -> Path:
+    """The run's folder, made, or found to belong to the same run."""
+    if not output.parent.is_dir():
+        raise UsageError(f"{output}: there is no folder {output.parent}")
+    folder = output.with_name(output.name + ".run")
+    folder.mkdir(exist_ok=True)
+    mine = json.dumps({**asdict(options), "expert": asdict(recipe)}, sort_keys=True, indent=2)
+    kept = folder / "options.json"
+    if not kept.exists():
+        kept.write_text(mine, "utf-8")
+    elif kept.read_text("utf-8") != mine:
+        raise UsageError(
+            f"{folder}: holds a run with other options",
+            hint="remove that folder to start anew, or choose another output",
+        )
+    return folder
+
+
+def _observations(expert: Act, options: Training) -> NDArray[Any]:
+    """What the noisy expert sees, to measure the ranges of the features."""
+    env = make_env(options.env)
+    rng = np.random.default_rng(options.seed)
+    env.action_space.seed(options.seed)
+    now = env.reset(seed=training_seeds(options.seed).start + 999)[0]
+    seen = []
+    for _ in range(_RANGE_STEPS):
+        seen.append(now)
+        noisy = rng.random() < options.imitation.noise
+        now, _, ended, cut, _ = env.step(env.action_space.sample() if noisy else expert(now[None])[0])
+        if ended or cut:
+            now = env.reset()[0]
+    env.close()
+    return np.stack(seen)
+
+
+def _semantics(options: Training, env: gym.Env[Any, Any], seen: NDArray[Any]) -> Semantics:
+    space, actions = env.observation_space, env.action_space
+    assert isinstance(space, gym.spaces.Box)
+    low, high = ranges(seen, space)
+    encode, decode = default_codec(
+        space, actions, encoder_kind=options.encoder, low=low, high=high, options=options.encoder_options
+    )
+    box = actions if isinstance(actions, gym.spaces.Box) else None
+    return Semantics(
+        ticks=options.ticks,
+        state="reset",
+        readout=Readout(kind=options.readout),
+        encoder=encode.to_dict(),
+        decoder=decode.to_dict(),
+        environment=EnvironmentSpec(
+            id=options.env,
+            observation_shape=tuple(space.shape),
+            actions=int(actions.n) if isinstance(actions, gym.spaces.Discrete) else None,
+            action_low=() if box is None else tuple(float(v) for v in box.low.ravel()),
+            action_high=() if box is None else tuple(float(v) for v in box.high.ravel()),
+        ),
+    )
+
+
+def _policy(options: Training, semantics: Semantics) -> SpikingPolicy:
+    config = MLPConfig(
+        inputs=encoder(semantics.encoder).size,
+        outputs=decoder(semantics.decoder).size,
+        hidden=options.hidden,
+        neuron=options.neuron,
+        alpha=options.alpha,
+        beta=options.beta,
+        readout=options.readout,
+    )
+    return SpikingPolicy(module=SpikingMLP(config), semantics=semantics)
