@@ -1,0 +1,1 @@
+"""The borders to other people's formats; each is found through an entry point."""

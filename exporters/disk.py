@@ -1,0 +1,143 @@
+"""Files on disk: read with a bound, written all or nothing, JSON in one canonical form."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from strl.errors import BundleError, StrlError
+
+MANIFEST_MAX = 4 << 20
+"""Bytes of a manifest; a larger one is taken for damaged."""
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def read(path: Path, limit: int, error: type[StrlError]) -> bytes:
+    """The bytes of a regular file of at most ``limit`` bytes; ``error`` is raised for anything else."""
+    try:
+        # Without O_NONBLOCK a named pipe would hold us for ever.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise error(f"{path}: is not a regular file")
+            if status.st_size > limit:
+                raise error(f"{path}: has {status.st_size} bytes, at most {limit} are read")
+            return file.read(limit)
+    except OSError as problem:
+        raise error(f"{path}: cannot be read: {problem.strerror or problem}") from problem
+
+
+def to_json(value: Any, error: type[StrlError]) -> bytes:
+    """Canonical JSON: the same bytes for the same value."""
+    try:
+        text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError) as problem:
+        raise error(f"manifest: {problem}", hint="semantics and codecs are plain, finite data") from problem
+    return (text + "\n").encode()
+
+
+def from_json(data: bytes, where: object, error: type[StrlError]) -> dict[str, Any]:
+    """The JSON object in ``data``."""
+    try:
+        value = json.loads(data.decode(), parse_constant=_refuse)
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{where}: is not JSON: {problem}") from problem
+    if not isinstance(value, dict):
+        raise error(f"{where}: holds a {type(value).__name__}, must be an object")
+    return value
+
+
+def write_files(files: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: each complete or not there, the last of the mapping last.
+
+    Raises:
+        BundleError: one cannot be written, the disk being full, say; nothing is left behind.
+    """
+    made: list[tuple[Path, Path]] = []
+    try:
+        for path, data in files.items():
+            with _told(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+                made.append((Path(name), path))
+                with os.fdopen(handle, "wb") as file:
+                    _flush(file, data)
+                os.chmod(name, 0o666 & ~_umask())
+        for temporary, path in made:
+            with _told(path):
+                os.replace(temporary, path)
+    finally:
+        for temporary, _ in made:
+            temporary.unlink(missing_ok=True)
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make ``folder`` hold exactly ``files``, in one rename; what was there before is gone only then.
+
+    Raises:
+        BundleError: it cannot be written; what was there is there still, and nothing else is.
+    """
+    with _told(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        with _told(folder):
+            fresh = beside / "new"
+            fresh.mkdir()
+            for name, data in files.items():
+                with open(fresh / name, "wb") as file:
+                    _flush(file, data)
+            _swap(fresh, folder, beside / "old")
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _swap(fresh: Path, folder: Path, old: Path) -> None:
+    if not os.path.lexists(folder):
+        os.rename(fresh, folder)
+        return
+    os.rename(folder, old)
+    try:
+        os.rename(fresh, folder)
+    except BaseException:
+        with suppress(OSError):
+            os.rename(old, folder)
+        raise
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise BundleError(
+            f"{path}: cannot be written: {problem.strerror or problem}",
+            hint="nothing was left behind; make room, or name another place with -o",
+        ) from problem
+
+
+def _flush(file: Any, data: bytes) -> None:
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not a number")

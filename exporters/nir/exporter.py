@@ -1,0 +1,102 @@
+"""A ``.nir`` file with a manifest beside it, ``OUT.nir`` and ``OUT.nir.json``.
+
+NIR has no word for reset, ticks, state, read-out, codec or dt, nor for the order of nodes; the manifest has.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exporters.disk import MANIFEST_MAX, from_json, read, sha256, to_json, write_files
+from exporters.nir.decode import decode
+from exporters.nir.encode import describe, encode
+from exporters.nir.scan import FILE_MAX, scan
+from strl import __version__
+from strl.chip.exporter import Artefact
+from strl.errors import ModelError, UsageError
+from strl.ir.semantics import Semantics
+
+FORMAT = "strl-nir"
+FORMAT_VERSION = 1
+
+
+class NirExporter:
+    """Answers ``strl.chip.exporter.Exporter``."""
+
+    name = "nir"
+    compiles = False
+
+    def default(self, name: str) -> Path:
+        return Path(f"{name}.nir")
+
+    def export(self, artefact: Artefact, path: Path, *, force: bool = False) -> tuple[Path, ...]:
+        beside = manifest_path(path)
+        if path.exists() and not beside.exists() and not force:
+            raise UsageError(
+                f"{path}: exists and is not ours", hint="name another file with -o, or give --force"
+            )
+        if path.is_dir():
+            raise UsageError(f"{path}: is a directory", hint="name a file with -o")
+        data = encode(artefact.network)
+        manifest = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "strl": __version__,
+            "name": artefact.name,
+            "network": describe(artefact.network),
+            "semantics": artefact.semantics.to_dict(),
+            "proof": dict(artefact.proof),
+            "sha256": sha256(data),
+        }
+        write_files({path: data, beside: to_json(manifest, ModelError)})
+        return path, beside
+
+    def recognises(self, path: Path) -> bool:
+        return path.suffix == ".nir" and not path.is_dir()
+
+    def load(self, path: Path) -> Artefact:
+        data = read(path, FILE_MAX, ModelError)
+        scan(data, str(path))
+        beside = manifest_path(path)
+        if not beside.exists():
+            raise ModelError(
+                f"{path}: has no manifest {beside.name} beside it, and a .nir file alone does not say how "
+                "its neurons reset, how many ticks a decision has, nor its codec",
+                hint="export it with `strl export POLICY --target nir`, which writes both",
+            )
+        manifest = from_json(read(beside, MANIFEST_MAX, ModelError), beside, ModelError)
+        _check(manifest, beside)
+        if manifest["sha256"] != sha256(data):
+            raise ModelError(
+                f"{path}: is not the file that {beside.name} was made with", hint="export it again"
+            )
+        return Artefact(
+            name=manifest["name"],
+            network=decode(data, manifest["network"], str(path)),
+            semantics=Semantics.from_dict(manifest["semantics"]),
+            proof=manifest["proof"],
+        )
+
+
+def manifest_path(path: Path) -> Path:
+    """Where a ``.nir`` file's manifest lies."""
+    return path.with_name(path.name + ".json")
+
+
+def _check(manifest: dict[str, object], where: Path) -> None:
+    if manifest.get("format") != FORMAT:
+        raise ModelError(f"{where}: format is {manifest.get('format')!r}, must be {FORMAT!r}")
+    version = manifest.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise ModelError(
+            f"{where}: is format {version!r}, this strl reads up to {FORMAT_VERSION}", hint="update strl"
+        )
+    for key, kind in (
+        ("name", str),
+        ("network", dict),
+        ("semantics", dict),
+        ("proof", dict),
+        ("sha256", str),
+    ):
+        if not isinstance(manifest.get(key), kind):
+            raise ModelError(f"{where}: {key} is missing or no {kind.__name__}")

@@ -1,0 +1,137 @@
+"""A module's forward pass, watched: which layers run, in which order, on what.
+
+Nothing is traced or interpreted. Each layer's input must be the very tensor that the layer before it
+gave; so whatever happens to it in between, in plain Python, shows.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from exporters.snntorch.layers import HANDLERS
+from strl.errors import ModelError
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One call of a layer.
+
+    ``versions`` are the outputs' version counters as the layer left them: an in-place change moves them.
+    """
+
+    name: str
+    taken: torch.Tensor
+    given: tuple[torch.Tensor, ...]
+    versions: tuple[int, ...] = field(init=False)
+    membrane: torch.Tensor | None
+
+    def __post_init__(self) -> None:
+        self.versions = tuple(t._version for t in self.given)
+
+    def gave(self, tensor: torch.Tensor) -> bool:
+        """True where ``tensor`` is what this call returned, unchanged."""
+        pairs = zip(self.given, self.versions, strict=True)
+        return any(same(t, tensor) and t._version == version for t, version in pairs)
+
+
+def replica(module: nn.Module) -> nn.Module:
+    """A copy on the CPU, in evaluation, that shares nothing with the module."""
+    # States that still hang on an autograd graph cannot be deep-copied; their values can.
+    attached = [
+        t
+        for part in module.modules()
+        for t in (*part.__dict__.values(), *part._buffers.values())
+        if isinstance(t, torch.Tensor) and not t.is_leaf
+    ]
+    try:
+        twin = copy.deepcopy(module, {id(t): t.detach().clone() for t in attached})
+    except Exception as error:
+        raise ModelError(
+            f"{type(module).__name__}: cannot be copied: {error}",
+            hint="the export works on a copy, so that your module stays as it is",
+        ) from error
+    return twin.cpu().eval()
+
+
+def leaves(module: nn.Module) -> dict[str, nn.Module]:
+    """Layers by qualified name: everything with a handler, and every module without children."""
+    return {
+        name or type(part).__name__.lower(): part
+        for name, part in module.named_modules()
+        if type(part) in HANDLERS or not any(True for _ in part.children())
+    }
+
+
+def rest_state(module: nn.Module) -> None:
+    """Clear the state of every neuron layer."""
+    for part in leaves(module).values():
+        reset = getattr(part, "reset_mem", None)
+        if callable(reset):
+            reset()
+
+
+@contextmanager
+def watched(module: nn.Module) -> Iterator[list[Call]]:
+    """The calls of the module's layers, in order, while the context lasts.
+
+    Inputs reach a layer in the precision of its parameters: snnTorch's spikes are always float32.
+    """
+    calls: list[Call] = []
+    handles = []
+    for name, part in leaves(module).items():
+        handles.append(part.register_forward_pre_hook(_cast(part)))
+        handles.append(part.register_forward_hook(_record(name, calls)))
+    try:
+        yield calls
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def same(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """True where both are one tensor, or views of the same values in the same shape."""
+    alike = a.shape == b.shape and a.stride() == b.stride() and a.dtype == b.dtype
+    return a is b or (alike and a.numel() > 0 and a.data_ptr() == b.data_ptr())
+
+
+def tensors(value: Any) -> tuple[torch.Tensor, ...]:
+    """The tensors of what a module returned: one, or a tuple of them."""
+    parts = value if isinstance(value, tuple | list) else (value,)
+    return tuple(part for part in parts if isinstance(part, torch.Tensor))
+
+
+def _cast(part: nn.Module) -> Any:
+    wanted = next((p.dtype for p in (*part.parameters(), *part.buffers()) if p.is_floating_point()), None)
+
+    def hook(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        part.__dict__["_strl_taken"] = args[0] if args else None
+        if wanted is None:
+            return args
+        return tuple(a.to(wanted) if isinstance(a, torch.Tensor) else a for a in args)
+
+    return hook
+
+
+def _record(name: str, calls: list[Call]) -> Any:
+    def hook(part: nn.Module, _: Any, output: Any) -> None:
+        taken = part.__dict__.pop("_strl_taken", None)
+        if not isinstance(taken, torch.Tensor):
+            raise ModelError(f"{name}: is not called with a tensor as its first argument")
+        membrane = getattr(part, "mem", None)
+        calls.append(
+            Call(
+                name=name,
+                taken=taken,
+                given=tensors(output),
+                membrane=membrane.detach().clone() if isinstance(membrane, torch.Tensor) else None,
+            )
+        )
+
+    return hook

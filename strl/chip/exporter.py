@@ -1,0 +1,109 @@
+"""The borders to other people's formats: what crosses them, and the doors through which they are found.
+
+A front end (entry points of the group ``strl.frontends``) turns a framework's module into a Network. An
+exporter (group ``strl.exporters``) writes and reads one format. Our own stand in ``exporters``; nothing in
+strl imports them by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from strl.chip.compile import Compiled
+from strl.errors import UsageError
+from strl.ir.network import Network
+from strl.ir.semantics import Semantics
+from strl.registry import suggest
+
+FRONTENDS = "strl.frontends"
+EXPORTERS = "strl.exporters"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artefact:
+    """What crosses a border, either way.
+
+    Args:
+        name: the policy's name.
+        network, semantics: what it means.
+        proof: the front end's record that the network equals the module it was made from; plain data.
+        compiled: the program and how it was rounded, where the format holds one.
+    """
+
+    name: str
+    network: Network
+    semantics: Semantics
+    proof: Mapping[str, Any]
+    compiled: Compiled | None = None
+
+
+class Frontend(Protocol):
+    """A framework's module → the network it computes, proven by running both."""
+
+    def __call__(self, policy: Any) -> tuple[Network, Mapping[str, Any]]:
+        """The network, and the record of the proof.
+
+        Raises:
+            ModelError: what is not understood, by name, or a proof that fails.
+        """
+
+
+class Exporter(Protocol):
+    """One format on disk."""
+
+    name: str
+    compiles: bool
+    """True where the format holds a program, so that ``export`` needs ``Artefact.compiled``."""
+
+    def default(self, name: str) -> Path:
+        """Where ``strl export`` writes an artefact of that name if not told."""
+
+    def export(self, artefact: Artefact, path: Path, *, force: bool = False) -> tuple[Path, ...]:
+        """Write it, all or nothing; returns the files.
+
+        Raises:
+            UsageError: ``path`` holds something else, and ``force`` is not given.
+            BundleError: it cannot be written.
+        """
+
+    def recognises(self, path: Path) -> bool:
+        """True where ``path`` looks like this format, damaged or not."""
+
+    def load(self, path: Path) -> Artefact:
+        """Read it; equal to what was exported.
+
+        Raises:
+            ModelError, BundleError: it is damaged, hostile, too new or not of this format.
+        """
+
+
+def frontend(name: str = "snntorch") -> Frontend:
+    """The front end of that name; raises ``UsageError`` where there is none."""
+    found: Frontend = _entry(FRONTENDS, "front end", name)
+    return found
+
+
+def exporter(name: str) -> Exporter:
+    """The exporter of that name; raises ``UsageError`` where there is none."""
+    made: Exporter = _entry(EXPORTERS, "target", name)()
+    return made
+
+
+def exporters() -> tuple[str, ...]:
+    """Names of the exporters that are installed."""
+    return tuple(sorted({e.name for e in entry_points(group=EXPORTERS)}))
+
+
+def _entry(group: str, what: str, name: str) -> Any:
+    found = [e for e in entry_points(group=group) if e.name == name]
+    if not found:
+        known = [e.name for e in entry_points(group=group)]
+        raise UsageError(f"there is no {what} {name!r}", hint=suggest(name, known))
+    try:
+        return found[0].load()
+    except ImportError as error:
+        raise UsageError(f"{what} {name!r} cannot be loaded: {error}", hint="run `strl doctor`") from error

@@ -1,0 +1,58 @@
+"""A Program as text: deterministic, readable, made for golden tests, ``program.txt`` and ``git diff``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from strl.chip.program import Program
+from strl.content import digest
+from strl.quantize.network import Gate, Lif, Population, Source, Synapse
+
+
+def text(program: Program) -> str:
+    """One line a population, one a bundle of synapses, one a part of a core."""
+    schedule, readout = program.schedule, program.readout
+    lines = [
+        f"program {program.digest[:16]} for {program.chip.name}",
+        f"decision: {schedule.total} ticks, {schedule.ticks} driven, state {schedule.state}",
+        f"readout: {readout.kind} of {readout.population}, ticks {readout.start}..{readout.stop - 1}, "
+        f"unit {readout.unit!r}",
+        "",
+        "populations",
+        *(f"  {_population(p)}" for p in program.populations),
+        "",
+        "synapses",
+        *(f"  {_synapse(s)}" for s in program.synapses),
+        "",
+        "placement",
+        *(f"  core {p.core}: {p.population} {p.start}..{p.stop - 1}" for p in program.placement),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _population(population: Population) -> str:
+    kind = population.kind
+    head = f"{population.name}: {type(kind).__name__.lower()} [{population.size}] offset={population.offset}"
+    if isinstance(kind, Source):
+        return f"{head} plane={kind.plane}"
+    if isinstance(kind, Gate):
+        return f"{head} ticks={kind.start}..{kind.stop - 1}"
+    return f"{head} {_neurons(kind)}"
+
+
+def _neurons(lif: Lif) -> str:
+    return " ".join(f"{what}={_span(getattr(lif, what))}" for what in ("du", "dv", "vth"))
+
+
+def _synapse(synapse: Synapse) -> str:
+    weight = synapse.weight
+    return (
+        f"{synapse.name}: {synapse.pre} -> {synapse.post} {list(weight.shape)} {synapse.weight_bits} bit "
+        f"exp={synapse.weight_exp} delay={synapse.delay} {synapse.format} "
+        f"weights={_span(weight)} nonzero={np.count_nonzero(weight)} {digest(weight)[:8]}"
+    )
+
+
+def _span(values: np.ndarray) -> str:
+    low, high = int(values.min()), int(values.max())
+    return f"{low}" if low == high else f"{low}..{high}"

@@ -1,0 +1,90 @@
+"""strl export: a policy, through NIR, to a bundle for a chip or a NIR file."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from strl.chip.compile import Compiled
+    from strl.loop.subject import Subject
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("policy", metavar="POLICY", help="a checkpoint, name, file.py:factory or .nir file")
+    parser.add_argument("--target", default="loihi", help="what to make; `strl targets` lists them (loihi)")
+    parser.add_argument("--chip", metavar="NAME", help="chip, or the path of its TOML file (loihi1)")
+    parser.add_argument("--weight-bits", type=int, metavar="N", help="of a weight, 2 to the chip's own (8)")
+    parser.add_argument("-o", "--output", metavar="OUT", help="default: named after the policy, here")
+    parser.add_argument("--force", action="store_true", help="replace what is at OUT, whatever it is")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export and print a summary."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from strl.chip.exporter import exporter
+    from strl.cli.output import emit, note, say
+    from strl.loop.subject import resolve
+
+    target = exporter(args.target)
+    if not args.json:
+        note(f"reading {args.policy}")
+    subject = resolve(args.policy)
+    compiled = subject.compiled(args.chip, args.weight_bits) if target.compiles else None
+    path = target.default(subject.name) if args.output is None else Path(args.output)
+    made = target.export(replace(subject.artefact, compiled=compiled), path, force=args.force)
+    found = _summary(subject, compiled, args.target, path, [str(p) for p in made])
+    if args.json:
+        emit(found)
+    else:
+        say(_prose(found))
+    return 0
+
+
+def _summary(
+    subject: Subject, compiled: Compiled | None, target: str, path: object, files: list[str]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "policy": subject.name,
+        "env": subject.semantics.environment.id,
+        "target": target,
+        "output": str(path),
+        "files": files,
+        "proof": dict(subject.artefact.proof),
+        "ticks": subject.semantics.ticks,
+    }
+    if compiled is not None:
+        from strl.chip.fit import summary
+
+        found["program"] = summary(compiled)
+    return found
+
+
+def _prose(found: dict[str, Any]) -> str:
+    proof = found["proof"]
+    lines = [
+        f"{found['policy']} for {found['env'] or 'no environment'} → {found['output']}",
+        f"  network   equal to the module in {proof.get('ticks', 0)} ticks of {proof.get('batch', 0)} inputs",
+    ]
+    program = found.get("program")
+    if program is not None:
+        lines += program_lines(program)
+    lines += [f"  file      {name}" for name in found["files"]]
+    return "\n".join(lines)
+
+
+def program_lines(program: dict[str, Any]) -> list[str]:
+    """A program's summary as lines of prose."""
+    worst = program["worst_error"]
+    return [
+        f"  program   {program['populations']} populations, {program['neurons']} neurons, "
+        f"{program['synapses']} synapses on {program['cores']} of {program['cores_limit']} cores of "
+        f"{program['chip']}",
+        f"  decision  {program['ticks_per_decision']} ticks, {program['ticks']} of them driven",
+        f"  rounding  at most {worst['largest']:.3g} of the largest weight, in {worst['synapse']}",
+        f"  digest    {program['digest']}",
+    ]

@@ -1,0 +1,87 @@
+"""strl inspect: what is in a bundle, how full the chip is, what rounding cost."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("subject", metavar="BUNDLE", help="a bundle; a policy is compiled for loihi1 first")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what is there."""
+    from strl.chip.fit import summary, utilization
+    from strl.chip.text import text
+    from strl.cli.output import emit, say
+    from strl.ir.text import text as network_text
+    from strl.loop.subject import resolve
+
+    subject = resolve(args.subject)
+    compiled = subject.compiled()
+    found = {
+        "name": subject.name,
+        "semantics": subject.semantics.to_dict(),
+        "network": network_text(subject.network).splitlines(),
+        "program": summary(compiled),
+        "text": text(compiled.program).splitlines(),
+        "quantization": {name: dict(error) for name, error in compiled.quantized.error.items()},
+        "utilization": utilization(compiled),
+        "proof": dict(subject.artefact.proof),
+    }
+    if args.json:
+        emit(found)
+    else:
+        say("\n".join(_prose(found)))
+    return 0
+
+
+def _prose(found: dict[str, Any]) -> list[str]:
+    from strl.cli.export import program_lines
+
+    semantics = found["semantics"]
+    env = semantics["environment"]["id"] or "no environment"
+    return [
+        f"{found['name']} for {env}",
+        *program_lines(found["program"]),
+        f"  codec     {_codec(semantics['encoder'])} → {semantics['readout']['kind']} → "
+        f"{_codec(semantics['decoder'])}",
+        f"  state     {semantics['state']}",
+        "",
+        *found["text"][4:],
+        "",
+        *_cores(found["utilization"]),
+        "",
+        "rounding, relative to the largest weight",
+        *(
+            f"  {name:<24} rms {error['rms']:.2e}  largest {error['largest']:.2e}"
+            for name, error in found["quantization"].items()
+        ),
+    ]
+
+
+def _codec(part: dict[str, Any]) -> str:
+    """A codec part's kind, with its short settings."""
+    short = [f"{k}={v}" for k, v in part.items() if k != "kind" and not isinstance(v, list | dict)]
+    return f"{part['kind']}({', '.join(short)})" if short else str(part["kind"])
+
+
+def _cores(use: dict[str, Any]) -> list[str]:
+    """A table: one row a core, one column a limit, the binding one marked."""
+    names = list(use["each"][0]["limits"])
+    widths = [max(len(n), 12) for n in names]
+    lines = [
+        f"cores of {use['chip']}: {use['cores']['used']} of {use['cores']['limit']}; * is what binds",
+        "  core  " + "  ".join(f"{n.replace('_', ' '):>{w}}" for n, w in zip(names, widths, strict=True)),
+    ]
+    for core in use["each"]:
+        cells = []
+        for name, width in zip(names, widths, strict=True):
+            limit = core["limits"][name]
+            mark = "*" if name == core["binding"] else ""
+            cells.append(f"{mark}{limit['used']} {limit['share']:.0%}".rjust(width))
+        lines.append(f"  {core['core']:>4}  " + "  ".join(cells))
+    return lines

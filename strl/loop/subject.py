@@ -1,0 +1,124 @@
+"""What a user names on the command line, as something that can be run, compared and exported.
+
+A shipped policy's name, a checkpoint, ``file.py:factory``, a ``.nir`` file with its manifest, or a bundle.
+A module always leaves through NIR, to a file and back, so that path is taken every time.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from strl.chip.compile import Compiled, compile_network
+from strl.chip.exporter import Artefact, exporter, exporters, frontend
+from strl.chip.program import Program
+from strl.chip.spec import chip as chip_named
+from strl.errors import UsageError
+from strl.ir.network import Network
+from strl.ir.semantics import Semantics
+
+DEFAULT_CHIP = "loihi1"
+
+_Wish = tuple[str | None, int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Subject:
+    """A policy without its module: the network it is, and its program on a chip.
+
+    Args:
+        artefact: what was read; holds a program where it came from a bundle.
+    """
+
+    artefact: Artefact
+    _made: dict[_Wish, Compiled] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.artefact.name
+
+    @property
+    def network(self) -> Network:
+        return self.artefact.network
+
+    @property
+    def semantics(self) -> Semantics:
+        return self.artefact.semantics
+
+    def program(self, chip: str | None = None, weight_bits: int | None = None) -> Program:
+        """The program: a bundle's own, else compiled (once) for ``chip``; raises as ``compiled``."""
+        return self.compiled(chip, weight_bits).program
+
+    def compiled(self, chip: str | None = None, weight_bits: int | None = None) -> Compiled:
+        """The program and how it was rounded.
+
+        Args:
+            chip: a chip's name or TOML file; a bundle's own, else ``loihi1``.
+            weight_bits: the chip's own width by default.
+
+        Raises:
+            ChipError: the network does not fit the chip.
+            UsageError: a bundle is asked for another chip or width than it was made for.
+        """
+        held = self.artefact.compiled
+        if held is not None:
+            _refuse_recompiling(self.name, held.program, chip, weight_bits)
+            return held
+        wish = (chip, weight_bits)
+        if wish not in self._made:
+            spec = chip_named(chip or DEFAULT_CHIP)
+            self._made[wish] = compile_network(self.network, self.semantics, spec, weight_bits=weight_bits)
+        return self._made[wish]
+
+
+def resolve(name: str) -> Subject:
+    """What ``name`` stands for.
+
+    Raises:
+        ModelError: nothing, a module that is not understood, or a file that is damaged or not a policy.
+        BundleError: a directory that is not a sound bundle.
+    """
+    path = Path(name)
+    if not _is_policy(name) and path.exists():
+        for target in exporters():
+            format_ = exporter(target)
+            if format_.recognises(path):
+                return Subject(artefact=format_.load(path))
+    return Subject(artefact=_from_module(name))
+
+
+def _is_policy(name: str) -> bool:
+    from strl.policies.library import SUFFIX, shipped
+
+    return name in shipped() or name.endswith(SUFFIX)
+
+
+def _from_module(name: str) -> Artefact:
+    from strl.policies.library import load_policy
+
+    policy = load_policy(name)
+    network, proof = frontend()(policy)
+    artefact = Artefact(name=_short(name), network=network, semantics=policy.semantics, proof=proof)
+    with tempfile.TemporaryDirectory(prefix="strl-") as folder:
+        path = Path(folder) / "network.nir"
+        nir = exporter("nir")
+        nir.export(artefact, path)
+        return replace(nir.load(path), name=artefact.name)
+
+
+def _short(name: str) -> str:
+    """``pole.py:small`` → ``pole-small``; a path → its stem."""
+    file, colon, function = name.rpartition(":")
+    return f"{Path(file).stem}-{function}" if colon and file else Path(name).stem
+
+
+def _refuse_recompiling(name: str, program: Program, chip: str | None, weight_bits: int | None) -> None:
+    if chip is not None and chip != program.chip.name:
+        raise UsageError(
+            f"{name}: is a bundle for {program.chip.name}, not for {chip}", hint="export the policy for it"
+        )
+    if weight_bits is not None:
+        raise UsageError(
+            f"{name}: is a bundle, whose weights are rounded already", hint="export the policy again"
+        )
