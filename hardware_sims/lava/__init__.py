@@ -3,8 +3,7 @@
 Nothing here imports lava before a program is loaded.
 """
 
-from hardware_sims.lava.check import check
 from hardware_sims.lava.fused_backend import LavaFusedBackend
 from hardware_sims.lava.stock import LavaBackend
 
-__all__ = ["LavaBackend", "LavaFusedBackend", "check"]
+__all__ = ["LavaBackend", "LavaFusedBackend"]

@@ -44,8 +44,8 @@ def load() -> None:
         if not importlib.util.find_spec("lava.magma"):
             raise ModuleNotFoundError("No module named 'lava.magma'")
         with _mended_imports():
-            for name in ("magma.runtime.runtime", "proc.lif.process", "proc.dense.process"):
-                importlib.import_module(f"lava.{name}")
+            for name in ("compiler.compiler", "runtime.runtime", "core.model.py.connection"):
+                importlib.import_module(f"lava.magma.{name}")
     except ImportError as error:
         raise BackendError(f"backend 'lava': lava-nc cannot be imported: {error}", hint=INSTALL) from error
     _mend_reshape()
@@ -55,7 +55,7 @@ def _require_fork() -> None:
     method = multiprocessing.get_start_method(allow_none=True)
     if "fork" not in multiprocessing.get_all_start_methods() or method not in (None, "fork"):
         raise BackendError(
-            f"backend 'lava': multiprocessing starts processes by {method or 'spawn'!r}, lava-nc needs 'fork'",
+            f"backend 'lava': multiprocessing uses {method or 'spawn'!r}, lava-nc needs 'fork'",
             hint="call multiprocessing.set_start_method('fork', force=True) before loading the backend",
         )
 

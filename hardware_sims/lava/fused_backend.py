@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware_sims.lava import compat
+from hardware_sims.loihi.inputs import check_batch, check_spikes, input_shape, slot_indices
 from strl.chip.backend import Counts, Decision
 from strl.chip.program import Program
-from strl.errors import BackendError
 
 
 class LavaFusedBackend:
@@ -20,9 +20,8 @@ class LavaFusedBackend:
 
     def load(self, program: Program, *, batch: int = 1) -> LavaFusedSession:
         """See ``strl.chip.Backend``."""
+        check_batch(batch)
         compat.load()
-        if batch < 1:
-            raise BackendError(f"backend 'lava-fused': batch = {batch}, must be at least 1")
         return LavaFusedSession(program, batch)
 
 
@@ -34,13 +33,12 @@ class LavaFusedSession:
         from hardware_sims.lava.runtime import Cluster, shared
 
         schedule = program.schedule
-        inputs = sum(p.size for p in program.sources)
         read = program.population(program.readout.population).size
         self.program = program
         self.batch = batch
         self._memory = {
             "begin": shared((batch,), np.uint8),
-            "spikes": shared((schedule.ticks, batch, inputs), np.uint8),
+            "spikes": shared(input_shape(program, batch), np.uint8),
             "raster": shared((batch, schedule.total, program.neurons), np.uint8),
             "readout": shared((batch, read), np.int32),
             "ticks": shared((batch,), np.int64),
@@ -51,12 +49,13 @@ class LavaFusedSession:
         self._cluster = Cluster(process, [process])
 
     def reset(self, slots: Sequence[int] | None = None) -> None:
-        index = slice(None) if slots is None else list(slots)
+        index = slot_indices(slots, self.batch)
         self._memory["begin"][index] = 1
         for name in ("ticks", "fired", "active"):
             self._memory[name][index] = 0
 
     def run(self, spikes: NDArray[np.uint8]) -> Decision:
+        check_spikes(spikes, self.program, self.batch)
         self._memory["spikes"][:] = spikes
         self._cluster.steps(1)
         return Decision(readout=self._memory["readout"].copy(), raster=self._memory["raster"].copy())

@@ -64,10 +64,10 @@ def build(program: Program, *, record: bool = True, ticks: int | None = None) ->
     _require_stock(program)
     slices = program.slices
     lifs = [p for p in program.populations if isinstance(p.kind, Lif)]
-    inputs = [
-        np.arange(slices[p.name].start, slices[p.name].stop) for p in program.populations if p not in lifs
-    ]
-    driven = np.concatenate(inputs) if inputs else np.zeros(0, np.int64)
+    driven = np.concatenate(
+        [np.zeros(0, np.int64)]
+        + [np.r_[slices[p.name]] for p in program.populations if not isinstance(p.kind, Lif)]
+    )
     raster = shared((ticks or program.schedule.total, program.neurons), np.uint8)
     readout = program.readout
     membrane = shared((program.population(readout.population).size,), np.int32)
@@ -113,7 +113,7 @@ def stored(synapse: Synapse) -> tuple[Any, Int, int]:
         return SignMode.INHIBITORY, weight, synapse.weight_exp
     if high <= 254 and not (weight & 1).any():
         return SignMode.MIXED, weight, synapse.weight_exp
-    if -128 <= low and high <= 127:
+    if low >= -128 and high <= 127:
         return SignMode.MIXED, weight * 2, synapse.weight_exp - 1
     raise BackendError(
         f"backend 'lava': {synapse.name}: weights of both signs, {low}..{high}, some odd; "
@@ -126,8 +126,8 @@ def _require_stock(program: Program) -> None:
     for synapse in program.synapses:
         if any(program.blanked(synapse, tick) for tick in range(program.schedule.total)):
             raise BackendError(
-                f"backend 'lava': {synapse.name}: its spikes from before the reset of a decision are dropped, "
-                "and Lava's stock processes cannot drop a spike on its way",
+                f"backend 'lava': {synapse.name}: its spikes from before a decision's reset are dropped, and "
+                " Lava's stock processes cannot drop a spike on its way",
                 hint="use --backend lava-fused, or a policy with state='carry'",
             )
         stored(synapse)

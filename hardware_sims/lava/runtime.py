@@ -67,7 +67,7 @@ class Cluster:
         try:
             executable = process.compile(Loihi1SimCfg(select_tag="fixed_pt"))
             self._runtime = _Runtime(executable, ActorType.MultiProcessing)
-        except Exception as error:  # noqa: BLE001 (whatever Lava's compiler raises)
+        except Exception as error:
             _forget(self._processes)
             raise BackendError(f"backend 'lava': Lava cannot compile the program: {error!r}") from error
         _LIVE.add(self)
@@ -232,9 +232,8 @@ class _Messaging(MultiProcessing):  # type: ignore[misc]
 
     def build_actor(self, target_fn: Any, builder: Any, exception_q: Any = None) -> Any:
         model = getattr(builder, "proc_model", None) or builder.rs_class
-        actor = _Actor(
-            model.__name__, target=target_fn, kwargs={"builder": builder, "exception_q": exception_q}
-        )
+        options = {"builder": builder, "exception_q": exception_q}
+        actor = _Actor(model.__name__, target=target_fn, kwargs=options)
         self._actors.append(actor)
         actor.start()
         return actor

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware_sims.lava import compat
+from hardware_sims.loihi.inputs import check_batch, check_spikes, slot_indices
 from strl.chip.backend import Counts, Decision
 from strl.chip.program import Program
 from strl.errors import BackendError
@@ -21,6 +22,7 @@ class LavaBackend:
 
     def load(self, program: Program, *, batch: int = 1) -> LavaSession:
         """See ``strl.chip.Backend``; besides, what stock processes cannot do exactly is refused."""
+        check_batch(batch)
         compat.load()
         if batch != 1:
             raise BackendError(
@@ -52,7 +54,7 @@ class LavaSession:
         )
 
     def reset(self, slots: Sequence[int] | None = None) -> None:
-        if slots is not None and 0 not in slots:
+        if not slot_indices(slots, self.batch).size:
             return
         self._decisions = 0
         self._spikes[:] = 0
@@ -62,6 +64,7 @@ class LavaSession:
 
     def run(self, spikes: NDArray[np.uint8]) -> Decision:
         program, network = self.program, self._network
+        check_spikes(spikes, program, self.batch)
         network.raster[:, network.driven] = self._still[:, network.driven]
         network.raster[: len(spikes), self._sources] = spikes[:, 0]
         self._fresh = False
@@ -83,7 +86,7 @@ class LavaSession:
         if readout.kind == "membrane":
             return self._network.membrane[None].copy()
         window = raster[:, readout.start : readout.stop, self.program.slices[readout.population]]
-        return window.sum(axis=1, dtype=np.int32)
+        return np.asarray(window.sum(axis=1, dtype=np.int32))
 
     def _input_rows(self) -> NDArray[np.uint8]:
         """What sources and gates do in a decision without input: [ticks, neurons]."""

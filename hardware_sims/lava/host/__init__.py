@@ -85,7 +85,7 @@ def heard(number: int) -> str:
 
 @cache
 def _classes(ports: int, membrane: bool) -> Any:
-    """Lava wants a port declared on process and model alike, so each number of ports is a class of its own."""
+    """Lava wants each port declared on process and model, so a number of ports is a class of its own."""
     declared = {heard(k): LavaPyType(PyInPort.VEC_DENSE, np.int32) for k in range(ports)}
     if membrane:
         declared["potential"] = LavaPyType(PyRefPort.VEC_DENSE, np.int32)

@@ -1,0 +1,47 @@
+"""How fast Lava is at its best, for whoever compares with it."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from hardware_sims.lava import compat
+from strl.chip.program import Program
+from strl.quantize.network import Source
+
+
+def ticks_per_second(program: Program, ticks: int, *, firing: float = 0.3, seed: int = 0) -> float:
+    """Ticks per second of a program's stock processes in one long run, with nothing in their way.
+
+    Nothing is recorded, nothing pauses between decisions, and starting the processes is not timed (a run of
+    ``ticks`` / 10 goes before). Sources send random spikes, at the rate ``firing``, that were drawn before.
+
+    Args:
+        program: what runs; as for the backend ``lava``, see there what is refused.
+        ticks: length of the timed run.
+        firing: probability of a spike of each source neuron in each tick.
+        seed: of these spikes.
+
+    Raises:
+        BackendError: Lava is missing, or its stock processes cannot run the program.
+    """
+    compat.load()
+    from hardware_sims.lava.network import build
+    from hardware_sims.lava.runtime import Cluster
+
+    # A thousand decisions of input are played over and over.
+    network = build(program, record=False, ticks=1000 * program.schedule.total)
+    rng = np.random.default_rng(seed)
+    for population in program.populations:
+        if isinstance(population.kind, Source):
+            columns = network.raster[:, program.slices[population.name]]
+            columns[:] = rng.random(columns.shape) < firing
+    cluster = Cluster(network.host, network.processes)
+    try:
+        cluster.steps(max(1, ticks // 10))
+        started = time.perf_counter()
+        cluster.steps(ticks)
+        return ticks / (time.perf_counter() - started)
+    finally:
+        cluster.close()
