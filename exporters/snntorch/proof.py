@@ -95,7 +95,13 @@ def _module_ticks(policy: SpikingPolicy, module: nn.Module, levels: Float) -> li
             if policy.semantics.rest:
                 _rest(module, torch.zeros_like(x[0]), policy.semantics.rest)
     ticks = policy.semantics.ticks + policy.semantics.rest
-    period = len(calls) // ticks
+    names = [call.name for call in calls]
+    period, rest = divmod(len(calls), ticks)
+    if rest or names != names[:period] * ticks:
+        raise ModelError(
+            f"{type(policy.module).__name__}: does not call the same layers in every tick",
+            hint="what a network computes cannot depend on the number of the tick",
+        )
     return [{c.name: c for c in calls[k * period : (k + 1) * period]} for k in range(ticks)]
 
 

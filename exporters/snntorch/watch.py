@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from exporters.snntorch.layers import HANDLERS
 from strl.errors import ModelError
+
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,12 +62,22 @@ def replica(module: nn.Module) -> nn.Module:
 
 
 def leaves(module: nn.Module) -> dict[str, nn.Module]:
-    """Layers by qualified name: everything with a handler, and every module without children."""
-    return {
-        name or type(part).__name__.lower(): part
-        for name, part in module.named_modules()
-        if type(part) in HANDLERS or not any(True for _ in part.children())
-    }
+    """Layers by qualified name: what a library wrote is one layer, what the user wrote is looked into."""
+    found: dict[str, nn.Module] = {}
+    _collect(module, "", found)
+    return found
+
+
+def _collect(part: nn.Module, name: str, found: dict[str, nn.Module]) -> None:
+    if any(part is known for known in found.values()):
+        return  # one layer under two names
+    foreign = type(part).__module__.split(".")[0] in ("torch", "snntorch")
+    children = list(part.named_children())
+    if type(part) not in CONTAINERS and (foreign or not children):
+        found[name or type(part).__name__.lower()] = part
+        return
+    for child, inner in children:
+        _collect(inner, f"{name}.{child}" if name else child, found)
 
 
 def rest_state(module: nn.Module) -> None:

@@ -1,0 +1,420 @@
+"""snnTorch modules become Networks that are proven equal, or are refused by name with the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import snntorch as snn
+import torch
+from torch import nn
+from torch.nn import functional
+
+from exporters.snntorch import prove, to_network, translate
+from strl.errors import ModelError
+from strl.ir import LIF, EnvironmentSpec, Linear, Network, Readout, Semantics
+from strl.policies.policy import SpikingPolicy
+
+torch.set_num_threads(1)
+
+INPUTS, HIDDEN, OUTPUTS = 6, 10, 3
+
+
+def semantics(**changes: Any) -> Semantics:
+    """CartPole-like, with a plain spike encoder of six channels."""
+    low, high = [-1.0] * 3, [1.0] * 3
+    made = Semantics(
+        ticks=7,
+        state="reset",
+        readout=Readout(kind="count"),
+        encoder={"kind": "sign-split", "low": low, "high": high},
+        decoder={"kind": "argmax", "actions": OUTPUTS},
+        environment=EnvironmentSpec(id="", observation_shape=(3,), actions=OUTPUTS),
+    )
+    return replace(made, **changes)
+
+
+def linear(inputs: int, outputs: int, **settings: Any) -> nn.Linear:
+    """Weights large enough that neurons spike often."""
+    made = nn.Linear(inputs, outputs, **settings)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.mul_(3)
+    return made
+
+
+def neurons(kind: str = "leaky", **settings: Any) -> nn.Module:
+    settings = {"init_hidden": True, "reset_mechanism": "zero", "reset_delay": False, **settings}
+    if kind == "synaptic":
+        return snn.Synaptic(alpha=0.6, beta=0.8, **settings)
+    return snn.Leaky(**{"beta": 0.8, **settings})
+
+
+def mlp(kind: str = "leaky", **settings: Any) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        linear(INPUTS, HIDDEN), neurons(kind, **settings), linear(HIDDEN, OUTPUTS), neurons(kind, **settings)
+    )
+
+
+def policy(module: nn.Module, call: Any = "tick", **changes: Any) -> SpikingPolicy:
+    return SpikingPolicy(module=module, semantics=semantics(**changes), call=call)
+
+
+class Layers(nn.Module):
+    """Two layers of neurons, joined by whatever ``way`` does with them."""
+
+    def __init__(self, way: Callable[..., Any], **extra: nn.Module) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc1, self.lif1 = linear(INPUTS, HIDDEN), neurons()
+        self.fc2, self.lif2 = linear(HIDDEN, OUTPUTS), neurons()
+        for name, module in extra.items():
+            setattr(self, name, module)
+        self.way = way
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.way(self, x)
+
+
+class TestEqual:
+    @pytest.mark.parametrize("kind", ["leaky", "synaptic"])
+    @pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+    @pytest.mark.parametrize("delay", [False, True])
+    @pytest.mark.parametrize(("state", "rest"), [("reset", 0), ("carry", 0), ("carry", 3)])
+    def test_every_reset_in_every_state(
+        self, kind: str, reset: str, delay: bool, state: str, rest: int
+    ) -> None:
+        module = mlp(kind, reset_mechanism=reset, reset_delay=delay)
+        network, proof = translate(policy(module, state=state, rest=rest))
+        assert proof["mismatches"] == 0
+        assert proof["ticks"] == proof["decisions"] * (7 + rest)
+        assert all(count > 0 for count in proof["spikes"].values())
+        lif = network.nodes["1"]
+        assert isinstance(lif, LIF)
+        assert lif.reset == reset
+
+    def test_nodes_are_named_as_the_module_names_them_in_order(self) -> None:
+        network = to_network(policy(mlp()))
+        assert list(network.nodes) == ["input", "0", "1", "2", "3", "output"]
+        assert network.edges == (("input", "0"), ("0", "1"), ("1", "2"), ("2", "3"), ("3", "output"))
+
+    def test_a_layer_may_be_called_input(self) -> None:
+        module = nn.Sequential()
+        module.add_module("input", linear(INPUTS, OUTPUTS))
+        module.add_module("output", neurons())
+        assert list(to_network(policy(module)).nodes) == ["input_", "input", "output", "output_"]
+
+    def test_weights_come_in_double_precision_as_they_are(self) -> None:
+        module = mlp()
+        node = to_network(policy(module)).nodes["0"]
+        assert isinstance(node, Linear)
+        assert np.array_equal(node.weight, module[0].weight.detach().numpy())
+        assert node.bias is not None
+
+    def test_late_and_early_zero_of_a_leaky_are_one_normal_form(self) -> None:
+        assert to_network(policy(mlp(reset_delay=True))) == to_network(policy(mlp(reset_delay=False)))
+
+    def test_late_zero_of_a_synaptic_is_kept(self) -> None:
+        assert to_network(policy(mlp("synaptic", reset_delay=True))) != to_network(policy(mlp("synaptic")))
+
+    @pytest.mark.parametrize("form", ["vector", "single", "learned", "beyond"])
+    def test_parameters_of_every_form(self, form: str) -> None:
+        settings: dict[str, Any] = {
+            "vector": {
+                "beta": torch.linspace(0.1, 0.99, HIDDEN),
+                "threshold": torch.linspace(0.5, 2, HIDDEN),
+            },
+            "single": {"beta": torch.tensor([0.7]), "threshold": torch.tensor([1.5])},
+            "learned": {"beta": 0.7, "learn_beta": True, "threshold": 0.9, "learn_threshold": True},
+            "beyond": {"beta": 1.25},  # snnTorch clamps it to 1 in the forward pass
+        }[form]
+        torch.manual_seed(0)
+        module = nn.Sequential(linear(INPUTS, HIDDEN), neurons(**settings))
+        network, proof = translate(policy(module))
+        lif = network.nodes["1"]
+        assert isinstance(lif, LIF)
+        assert proof["spikes"]["1"] > 0
+        assert lif.beta.shape == (HIDDEN,)
+        assert lif.beta.max() <= 1
+
+    def test_layers_that_pass_values_on_leave_no_node(self) -> None:
+        torch.manual_seed(0)
+        parts = [nn.Flatten(), linear(INPUTS, HIDDEN, bias=False), nn.Dropout(0.5), neurons(), nn.Identity()]
+        network, _ = translate(policy(nn.Sequential(*parts).train()))
+        assert list(network.nodes) == ["input", "1", "3", "output"]
+
+    def test_a_membrane_read_out_is_neurons_that_never_spike(self) -> None:
+        module = mlp()
+        module[3] = neurons(reset_mechanism="none", beta=0.9)
+        network, proof = translate(policy(module, readout=Readout(kind="membrane")))
+        lif = network.nodes["3"]
+        assert isinstance(lif, LIF)
+        assert lif.silent
+        assert proof["spikes"]["3"] == 0
+        assert proof["spikes"]["1"] > 0
+
+    def test_an_encoder_of_several_bits(self) -> None:
+        module = nn.Sequential(linear(3, HIDDEN), neurons(), linear(HIDDEN, OUTPUTS), neurons())
+        direct = {"kind": "direct", "low": [-1.0] * 3, "high": [1.0] * 3, "precision": 6}
+        _, proof = translate(policy(module, encoder=direct))
+        assert proof["spikes"]["1"] > 0
+
+    def test_ones_own_forward_with_states_passed_by_hand(self) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            spikes, m.mem1 = m.a(m.fc1(x))
+            spikes, m.mem2 = m.b(m.fc2(spikes))
+            return spikes
+
+        leaky = {"init_hidden": False}
+        module = Layers(way, a=neurons(**leaky), b=neurons(**leaky))
+        del module.lif1, module.lif2
+        assert list(to_network(policy(module)).nodes)[1:-1] == ["fc1", "a", "fc2", "b"]
+
+    @pytest.mark.parametrize("gives", ["stack", "sum", "list"])
+    def test_a_whole_decision_in_one_call(self, gives: str) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            spikes = [m.lif2(m.fc2(m.lif1(m.fc1(step)))) for step in x]
+            return {"stack": torch.stack(spikes), "sum": torch.stack(spikes).sum(0), "list": spikes[-1]}[
+                gives
+            ]
+
+        network, proof = translate(policy(Layers(way), call="decision"))
+        assert list(network.nodes) == ["input", "fc1", "lif1", "fc2", "lif2", "output"]
+        assert proof["spikes"]["lif2"] > 0
+
+
+class TestUntouched:
+    def test_state_mode_and_random_numbers_stay(self) -> None:
+        module = mlp().train()
+        module(torch.ones(5, INPUTS)).sum().backward()  # its states hang on an autograd graph now
+        states = {name: value.clone() for name, value in module.named_buffers()}
+        before = torch.get_rng_state()
+        translate(policy(module))
+        assert module.training
+        assert module[1].mem.grad_fn is not None
+        assert module[0].weight.dtype == torch.float32
+        assert module[0].weight.grad is not None
+        for name, value in module.named_buffers():
+            assert torch.equal(value, states[name])
+        assert torch.equal(before, torch.get_rng_state())
+        assert not module[1]._forward_hooks
+
+
+class TestProof:
+    def test_it_fails_on_a_network_that_differs(self) -> None:
+        made = policy(mlp())
+        network = to_network(made)
+        lif = network.nodes["1"]
+        assert isinstance(lif, LIF)
+        other = dict(network.nodes) | {"1": replace(lif, beta=lif.beta * 0.9)}
+        with pytest.raises(ModelError, match=r"1: \d+ of \d+ spikes differ .* decision 0, tick \d"):
+            prove(made, Network(nodes=other, edges=network.edges))
+
+    def test_it_fails_on_a_membrane_that_differs(self) -> None:
+        module = mlp()
+        module[3] = neurons(reset_mechanism="none")
+        made = policy(module, readout=Readout(kind="membrane"))
+        network = to_network(made)
+        weights = network.nodes["2"]
+        assert isinstance(weights, Linear)
+        other = dict(network.nodes) | {"2": replace(weights, weight=weights.weight * (1 + 1e-6))}
+        with pytest.raises(ModelError, match=r"3: .* potentials differ"):
+            prove(made, Network(nodes=other, edges=network.edges))
+
+    def test_it_sees_what_depends_on_the_tick(self) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            m.count = getattr(m, "count", 0) + 1
+            spikes = m.lif1(m.fc1(x))
+            if m.count > 3:
+                m.lif1.mem = m.lif1.mem * 0
+            return m.lif2(m.fc2(spikes))
+
+        with pytest.raises(ModelError, match=r"lif1: .* differ"):
+            translate(policy(Layers(way)))
+
+    def test_it_sees_layers_that_are_left_out_later(self) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            m.count = getattr(m, "count", 0) + 1
+            spikes = m.lif1(m.fc1(x))
+            return m.lif2(m.fc2(spikes)) if m.count < 4 else spikes[:, :OUTPUTS]
+
+        with pytest.raises(ModelError, match="same layers in every tick"):
+            translate(policy(Layers(way)))
+
+
+def twice(m: Any, x: torch.Tensor) -> Any:
+    return m.lif2(m.fc2(m.same(m.same(m.lif1(m.fc1(x))))))
+
+
+def in_place(m: Any, x: torch.Tensor) -> Any:
+    spikes = m.lif1(m.fc1(x))
+    spikes.mul_(2)
+    return m.lif2(m.fc2(spikes))
+
+
+def loop(m: Any, x: torch.Tensor) -> Any:
+    for _ in range(4):
+        spikes = m.lif2(m.fc2(m.lif1(m.fc1(x))))
+    return spikes
+
+
+def heads(m: Any, x: torch.Tensor) -> Any:
+    spikes = m.lif1(m.fc1(x))
+    return m.lif2(m.fc2(spikes)), m.lif3(m.fc3(spikes))
+
+
+FUNCTIONAL: dict[str, tuple[Callable[..., Any], str]] = {
+    "before": (lambda m, x: m.lif2(m.fc2(m.lif1(m.fc1(x * 2)))), "fc1: its input is not the observation"),
+    "between": (
+        lambda m, x: m.lif2(m.fc2(functional.relu(m.lif1(m.fc1(x))))),
+        "fc2: its input is not what lif1",
+    ),
+    "scaled": (lambda m, x: m.lif2(3 * m.fc2(m.lif1(m.fc1(x))) - 1), "lif2: its input is not what fc2 gave"),
+    "after": (
+        lambda m, x: torch.tanh(m.lif2(m.fc2(m.lif1(m.fc1(x))))),
+        "returns something else than .* lif2",
+    ),
+    "in place": (in_place, "fc2: its input is not what lif1 gave"),
+    "skip": (
+        lambda m, x: m.lif2(m.fc2((h := m.lif1(m.fc1(x))) + m.more(h))),
+        "fc2: its input is not what more gave",
+    ),
+    "heads": (heads, "fc3: its input is not what lif2 gave"),
+    "membrane": (lambda m, x: (m.lif2(m.fc2(m.lif1(m.fc1(x)))), m.lif2.mem)[1], "returns something else"),
+}
+
+
+class TestRefused:
+    @pytest.mark.parametrize("case", FUNCTIONAL)
+    def test_operations_outside_layers(self, case: str) -> None:
+        way, message = FUNCTIONAL[case]
+        extra = {
+            "skip": {"more": nn.Identity()},
+            "heads": {"fc3": linear(HIDDEN, OUTPUTS), "lif3": neurons()},
+        }.get(case, {})
+        with pytest.raises(ModelError, match=message) as caught:
+            to_network(policy(Layers(way, **extra)))
+        assert caught.value.hint
+
+    @pytest.mark.parametrize(
+        "layer",
+        [
+            nn.ReLU(),
+            nn.BatchNorm1d(HIDDEN),
+            nn.Conv1d(1, 1, 1),
+            snn.Alpha(0.9, 0.8),
+            snn.RLeaky(0.9, all_to_all=False),
+        ],
+        ids=lambda layer: type(layer).__name__,
+    )
+    def test_unknown_layers(self, layer: nn.Module) -> None:
+        module = nn.Sequential(linear(INPUTS, HIDDEN), layer, neurons())
+        name = type(layer).__name__
+        with pytest.raises(ModelError, match=f"^1: a {name} is not understood") as caught:
+            to_network(policy(module))
+        assert "Leaky" in caught.value.hint
+
+    def test_a_subclass_of_a_known_layer(self) -> None:
+        class Doubled(nn.Linear):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return 2 * super().forward(x)
+
+        with pytest.raises(ModelError, match="0: a Doubled is not understood"):
+            to_network(policy(nn.Sequential(Doubled(INPUTS, HIDDEN), neurons())))
+
+    def test_a_parametrised_layer(self) -> None:
+        module = mlp()
+        nn.utils.parametrizations.weight_norm(module[0])
+        with pytest.raises(ModelError, match="is not understood"):
+            to_network(policy(module))
+
+    def test_a_layer_used_twice(self) -> None:
+        module = Layers(twice, same=linear(HIDDEN, HIDDEN))
+        with pytest.raises(ModelError, match="same: is called 2 times in one tick") as caught:
+            to_network(policy(module))
+        assert "own" in caught.value.hint
+
+    def test_a_layer_used_twice_under_two_names(self) -> None:
+        layer = neurons()
+        module = nn.Sequential(linear(INPUTS, HIDDEN), layer, linear(HIDDEN, HIDDEN), layer)
+        with pytest.raises(ModelError, match="1: is called 2 times"):
+            to_network(policy(module))
+
+    def test_a_layer_never_used(self) -> None:
+        module = Layers(lambda m, x: m.lif1(m.fc1(x)))
+        with pytest.raises(ModelError, match="fc2, lif2: never called"):
+            to_network(policy(module))
+
+    def test_a_loop_over_ticks_in_a_tick(self) -> None:
+        with pytest.raises(ModelError, match="loops over 4 ticks inside one call") as caught:
+            to_network(policy(Layers(loop)))
+        assert "call='decision'" in caught.value.hint
+
+    def test_a_decision_of_another_number_of_ticks(self) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            return torch.stack([m.lif2(m.fc2(m.lif1(m.fc1(step)))) for step in x[:-1]])
+
+        with pytest.raises(ModelError, match="called 6 times in 7 ticks"):
+            to_network(policy(Layers(way), call="decision"))
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"graded_spikes_factor": 2.0}, "1: graded_spikes_factor = 2.0, must be 1"),
+            ({"state_quant": lambda x: x}, "1: state_quant is set"),
+            ({"beta": torch.full((HIDDEN + 1,), 0.5)}, "fails on input"),
+            ({"beta": torch.full((HIDDEN, 1), 0.5)}, "1: beta has shape|fails on input"),
+            ({"beta": float("nan")}, "1: beta is not a number"),
+            ({"threshold": float("inf")}, "1: threshold is not finite"),
+        ],
+    )
+    def test_settings_no_node_has(self, settings: dict[str, Any], message: str) -> None:
+        module = nn.Sequential(linear(INPUTS, HIDDEN), neurons(**settings))
+        with pytest.raises(ModelError, match=message):
+            to_network(policy(module))
+
+    def test_inhibition(self) -> None:
+        with pytest.warns(UserWarning, match="Inhibition"):
+            layer = neurons(inhibition=True)
+        with pytest.raises(ModelError, match="1: inhibition is set"):
+            to_network(policy(nn.Sequential(linear(INPUTS, HIDDEN), layer)))
+
+    def test_a_weight_that_is_not_finite(self) -> None:
+        module = mlp()
+        with torch.no_grad():
+            module[2].weight[0, 0] = float("nan")
+        with pytest.raises(ModelError, match="2: a weight is not finite"):
+            to_network(policy(module))
+
+    def test_no_neurons_at_the_end(self) -> None:
+        with pytest.raises(ModelError, match="0: the last layer has no neurons"):
+            to_network(policy(nn.Sequential(linear(INPUTS, OUTPUTS))))
+
+    def test_a_membrane_that_resets(self) -> None:
+        with pytest.raises(ModelError, match="3: its membrane is read, but it resets") as caught:
+            to_network(policy(mlp(), readout=Readout(kind="membrane")))
+        assert "reset_mechanism='none'" in caught.value.hint
+
+    def test_an_encoder_of_another_width(self) -> None:
+        module = nn.Sequential(linear(INPUTS + 1, HIDDEN), neurons())
+        with pytest.raises(ModelError, match="forward pass fails") as caught:
+            to_network(policy(module))
+        assert f"{INPUTS} features" in caught.value.hint
+
+    def test_a_forward_pass_that_raises(self) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            raise KeyError("mine")
+
+        with pytest.raises(ModelError, match=r"Layers: its forward pass fails .*mine"):
+            to_network(policy(Layers(way)))
+
+    def test_rest_ticks_of_a_whole_decision(self) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            return torch.stack([m.lif2(m.fc2(m.lif1(m.fc1(step)))) for step in x])
+
+        with pytest.raises(ModelError, match="no rest ticks"):
+            translate(policy(Layers(way), call="decision", state="carry", rest=2))
