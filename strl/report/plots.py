@@ -14,6 +14,7 @@ Figure = dict[str, Any]
 
 FLOAT, CHIP, OTHER = "#7a8594", "#1466b8", "#2a9d8f"
 ONLY_FLOAT, ONLY_CHIP = "#d1495b", "#e09f1f"
+_SYMBOLS = ("circle-open", "circle", "x-thin")
 _GRID = "#e6e9ee"
 
 
@@ -69,17 +70,20 @@ def returns(runs: Sequence[Run]) -> Figure:
                 "marker": {
                     "color": colour(run, position),
                     "size": 8 if position == 0 else 6,
-                    "symbol": "circle-open" if position == 0 and len(runs) > 1 else "circle",
+                    "symbol": _SYMBOLS[min(position, 2)] if len(runs) > 1 else "circle",
+                    "line": {"width": 1.5, "color": colour(run, position)},
                 },
                 "hovertemplate": "seed %{x}: %{y}<extra></extra>",
             }
         )
-    return {"data": data, "layout": layout(320, "seed of the episode", "return")}
+    scale = {"rangemode": "tozero"} if min(min(run.returns) for run in runs) >= 0 else {}
+    return {"data": data, "layout": layout(320, "seed of the episode", "return", yaxis=scale)}
 
 
 def rates(runs: Sequence[Run]) -> Figure:
-    """Spikes per neuron and decision, by population."""
-    names = list(dict.fromkeys(name for run in reversed(runs) for name in run.rates))
+    """Spikes per neuron and decision, by population: those of the float network, where it ran."""
+    known = next((run.rates for run in runs if run.is_float), None)
+    names = list(dict.fromkeys(name for run in runs for name in (known or run.rates)))
     data = []
     for position, run in enumerate(runs):
         shown = [n for n in names if n in run.rates]

@@ -210,7 +210,7 @@ def _cores(chapter: Chapter) -> Section | None:
     rows = [(f"core {core.index}", escape(", ".join(core.populations))) for core in chapter.cores]
     return Section(
         title="On the chip",
-        lead=f"{len(chapter.cores)} cores in use; how full each is, in percent of the chip's limit.",
+        lead=f"Cores in use: {len(chapter.cores)}. How full each is, in percent of the chip's limit.",
         figure=plots.cores(chapter.cores),
         body=table(("core", "populations"), rows),
     )
