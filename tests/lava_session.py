@@ -1,11 +1,12 @@
 """Run the tests that need lava-nc, each file in a session of its own with a hard time limit.
 
 Lava starts many processes; should a test of what happens when they fail fail itself, whatever it left is
-ended with the session, and nothing can hang. ``make test`` runs this; so can you: ``python tests/lava_session.py``.
+ended with the session, and nothing can hang. ``make test`` runs this, and ``python tests/lava_session.py``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -34,10 +35,8 @@ def passes(file: Path, arguments: list[str]) -> bool:
             sys.stderr.write(f"{file.name}: not done within {LIMIT_S:g} s\n")
             return False
         finally:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def load() -> None:
         with _mended_imports():
             for name in ("compiler.compiler", "runtime.runtime", "core.model.py.connection"):
                 importlib.import_module(f"lava.magma.{name}")
-    except ImportError as error:
+    except Exception as error:  # not only ImportError: a newer Python or NumPy may refuse something else
         raise BackendError(f"backend 'lava': lava-nc cannot be imported: {error}", hint=INSTALL) from error
     _mend_reshape()
 
@@ -71,7 +71,9 @@ def _mended_imports() -> Iterator[None]:
         return plain(cls, **options)
 
     def set_unless_set(method: str | None, force: bool = False) -> None:
-        if multiprocessing.get_start_method() != method:
+        # Asking for the method without allow_none would settle it; the first of all is the default.
+        default = multiprocessing.get_all_start_methods()[0]
+        if (multiprocessing.get_start_method(allow_none=True) or default) != method:
             set_start_method(method, force)
 
     setattr(dataclasses, "dataclass", dataclass)  # noqa: B010 (mypy knows the name as a function)

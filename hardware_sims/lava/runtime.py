@@ -20,6 +20,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -98,8 +99,9 @@ class Cluster:
                     self._runtime.check_actors()
             self._answers.observer = None
             if not enum_equal(self._answers.peek(), MGMT_RESPONSE.DONE):
-                self._runtime.check_actors(wait_s=POLL_S)
-                raise BackendError("backend 'lava': the runtime reports an error")
+                time.sleep(POLL_S)  # the child that raised says why a moment later
+                self._runtime.check_actors()
+                raise BackendError("backend 'lava': the runtime reports an error and does not say which")
             self._runtime.wait()
         except BaseException:  # Ctrl-C too: the network is in the middle of something, nothing can go on
             self.close()
@@ -136,10 +138,10 @@ class Cluster:
 
     def close(self) -> None:
         """End every child; may be called twice, and does nothing in a forked copy of this process."""
-        self._runtime.end()
-        _forget(self._processes)
-        self._processes = []
-        _LIVE.discard(self)
+        if not self._runtime.ended:
+            self._runtime.end()
+            _forget(self._processes)
+            _LIVE.discard(self)
 
     def __del__(self) -> None:
         if hasattr(self, "_runtime"):
@@ -196,20 +198,16 @@ class _Runtime(Runtime):  # type: ignore[misc]
             return
         raise BackendError(f"backend 'lava': the process models were not built within {START_S:g} s")
 
-    def check_actors(self, wait_s: float = 0.0) -> None:
-        """Raise ``BackendError`` for the first child that raised or died."""
+    def check_actors(self) -> None:
+        """Raise ``BackendError`` for the first child that raised, else the first that died."""
+        dead = [a for a in self.actors if not a.is_alive()]  # before what they said, which came before that
         for actor in self.actors:
-            if wait_s and actor._pconn.poll(wait_s):
-                wait_s = 0.0
             if actor.exception:
                 error, trace = actor.exception
-                where = trace.strip().splitlines()[-3:-1]
-                raise BackendError(
-                    f"backend 'lava': {actor.role} raised {error!r} ({' '.join(w.strip() for w in where)})"
-                )
-        for actor in self.actors:
-            if not actor.is_alive():
-                raise BackendError(f"backend 'lava': {actor.role} died (exit code {actor.exitcode})")
+                where = " ".join(line.strip() for line in trace.strip().splitlines()[-3:-1])
+                raise BackendError(f"backend 'lava': {actor.role} raised {error!r} ({where})")
+        for actor in dead:
+            raise BackendError(f"backend 'lava': {actor.role} died (exit code {actor.exitcode})")
 
     def end(self) -> None:
         if self.ended or os.getpid() != self._pid:

@@ -85,16 +85,23 @@ def test_stock_processes_equal_the_definition(seed: int) -> None:
 
 def test_the_programs_tried_reach_every_feature() -> None:
     programs = [stock_program(seed) for seed in range(40)]
-    synapses = [(p, s) for p in programs for s in p.synapses]
-    assert {p.schedule.state for p in programs} == {"reset", "carry"}
-    assert {(p.schedule.state, p.readout.kind) for p in programs} >= {
-        ("reset", "membrane"),
-        ("carry", "count"),
-    }
-    assert any(s.pre == s.post for _, s in synapses)
-    assert any(s.delay > 1 and p.schedule.state == "reset" for p, s in synapses)
+    synapses = [(p.schedule.state, s) for p in programs for s in p.synapses]
+    states, kinds = ("reset", "carry"), ("count", "membrane")
+    assert {(p.schedule.state, p.readout.kind) for p in programs} == {(s, k) for s in states for k in kinds}
+    assert {s.delay > 1 for state, s in synapses if state == "reset"} == {True, False}
     assert max(s.delay for _, s in synapses) == 63
-    assert any((s.weight & 1).any() and s.weight.min() < 0 < s.weight.max() for _, s in synapses) is False
+    assert any(s.pre == s.post for _, s in synapses)
+    assert {-7, 7} <= {s.weight_exp for _, s in synapses}
+    assert any((s.weight & 1).any() for _, s in synapses)
+    assert sum(rate(p) > 0.05 for p in programs) > 20, "too many of them are silent"
+
+
+def rate(program: Program) -> float:
+    """Share of LIF neurons that spike in a tick of three decisions."""
+    truth = DefinitionBackend().load(program)
+    lif = np.concatenate([np.full(p.size, isinstance(p.kind, Lif)) for p in program.populations])
+    rasters = [truth.run(random_spikes(program, k, batch=1)).raster for k in range(3)]
+    return float(np.concatenate(rasters, axis=1)[0][:, lif].mean())
 
 
 @pytest.mark.parametrize("seed", range(60))

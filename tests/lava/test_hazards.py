@@ -99,8 +99,7 @@ def test_an_exception_in_a_process_model(name: str, monkeypatch: pytest.MonkeyPa
     pids = session._cluster.pids
     started = time.monotonic()
     with pytest.raises(BackendError, match=rf"{model.__name__} raised ZeroDivisionError\('as planned'\)"):
-        for _ in range(3):
-            session.run(silence(session.program))
+        [session.run(silence(session.program)) for _ in range(3)]
     assert time.monotonic() - started < SOON_S
     assert gone(pids)
     with pytest.raises(BackendError, match="closed"):
