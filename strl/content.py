@@ -71,6 +71,8 @@ def _feed(hasher: Any, value: Any) -> None:
         for item in value:
             _feed(hasher, item)
         hasher.update(b")")
+    elif isinstance(value, slice):
+        _feed(hasher, ("slice", value.start, value.stop, value.step))
     elif value is None or isinstance(value, bool | int | float | str):
         hasher.update(f"{value!r};".encode())
     else:

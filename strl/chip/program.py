@@ -107,5 +107,5 @@ class Program(Content):
         planes = [p.kind.plane for p in self.sources if isinstance(p.kind, Source)]
         if planes == [0]:
             return np.ascontiguousarray(levels, dtype=np.uint8)
-        bits = [((levels >> plane) & 1).astype(np.uint8) for plane in planes]
-        return np.concatenate(bits, axis=-1)
+        bits = (levels[..., None, :] >> np.array(planes, levels.dtype)[:, None]) & 1
+        return bits.astype(np.uint8).reshape(*levels.shape[:-1], -1)

@@ -96,6 +96,5 @@ def summary(found: Comparison) -> str:
             if first is None
             else f", first in seed {first.seed} decision {first.decision} tick {first.tick}"
         )
-        share = "no spikes" if population.share is None else f"{population.share:.3%} of spikes differ"
-        lines.append(f"  {name:10} {share}{at}")
+        lines.append(f"  {name:10} {population.share:.3%} of spikes differ{at}")
     return "\n".join(lines)

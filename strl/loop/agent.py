@@ -64,7 +64,8 @@ class Agent(ABC):
         """Begin an episode in each of ``slots``; its observations are encoded with its generator."""
         for slot, rng in zip(slots, rngs, strict=True):
             self._rngs[slot] = rng
-        self._clear(slots)
+        if slots:
+            self._clear(slots)
 
     def act(self, observations: Float) -> Action:
         """One decision of every slot: [batch, *shape] → int64 [batch] or float32 [batch, *shape]."""

@@ -50,10 +50,10 @@ class PopulationDifference:
     first: Moment | None
 
     @property
-    def share(self) -> float | None:
-        """Differing places ÷ places where either spiked; ``None`` where neither ever did."""
+    def share(self) -> float:
+        """Differing places ÷ places where either spiked; 0 where neither ever did."""
         either = (self.spikes_a + self.spikes_b + self.differing) // 2
-        return self.differing / either if either else None
+        return self.differing / either if either else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

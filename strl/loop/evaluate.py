@@ -146,8 +146,7 @@ def evaluate(
         if seed not in done:
             finish(first)
     left = [number for number in wanted if number not in done]
-    slots = entrant.slots(len(left), batch)
-    with closing(entrant.agent(slots)) as agent:
+    with closing(entrant.agent(entrant.slots(episodes, batch))) as agent:
         for episode in play(agent, world, left):
             finish(episode)
         evaluation = _summary(entrant, world, seed, agent, [done[number] for number in wanted])
@@ -172,7 +171,6 @@ def _watched(
 def _key(entrant: Entrant, world: Environment, seed: int) -> dict[str, Any]:
     return {
         "format": 1,
-        "subject": entrant.subject.name,
         "digest": entrant.digest,
         "backend": entrant.backend,
         "env": world.id,

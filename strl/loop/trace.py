@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +74,8 @@ class Trace(Content):
             UsageError: the file is missing or no trace.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                held = {name: file[name] for name in file.files}
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                held = {name: arrays[name] for name in arrays.files}
             names = [str(n) for n in held["population_names"]]
             spans = zip(held["population_starts"].tolist(), held["population_stops"].tolist(), strict=True)
             return cls(
@@ -85,7 +86,7 @@ class Trace(Content):
                 populations={n: slice(a, b) for n, (a, b) in zip(names, spans, strict=True)},
                 offsets=dict(zip(names, held["population_offsets"].tolist(), strict=True)),
             )
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, BadZipFile) as error:
             raise UsageError(
                 f"{path}: not a trace: {error}", hint="write one with strl run --trace"
             ) from error
