@@ -1,0 +1,137 @@
+"""Measure the shipped policies, and write README's table from what was measured.
+
+    python -m benchmarks.results            measure: results/NAME.json, one a policy (minutes)
+    python -m benchmarks.results --table    write the table between README's markers from the committed files
+
+Each file holds the comparison of the float network with the chip's program over the same 100 seeds, and
+whether Lava's stock processes print the kernel's digest over the first 3 of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
+README = ROOT / "README.md"
+START, STOP = "<!-- results: made by `python -m benchmarks.results --table` -->", "<!-- end of results -->"
+EPISODES = 100
+LAVA_EPISODES = 3
+COLUMNS = (
+    "policy",
+    "environment",
+    "float IQM",
+    "chip IQM",
+    "same action",
+    "synops",
+    "spikes",
+    "ticks",
+    "chip time",
+    "core energy",
+    "in all (band)",
+    "cores",
+    "Lava",
+)
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Compare float with chip, and the kernel with Lava; what goes into ``results/NAME.json``."""
+    import strl
+    from strl import __version__
+
+    policy = strl.load(name)
+    program = policy.program()
+    with tqdm(total=3 * EPISODES, desc=name, unit="episode") as bar:
+        found = strl.compare(policy, episodes=EPISODES, progress=lambda _: bar.update())
+    runs = {
+        backend: strl.evaluate(policy, backend=backend, episodes=LAVA_EPISODES)
+        for backend in ("loihi", "lava")
+    }
+    return {
+        "strl": __version__,
+        "policy": name,
+        "neurons": program.neurons,
+        "synapses": sum(int(s.weight.size) for s in program.synapses),
+        "cores": len({part.core for part in program.placement}),
+        "comparison": found.to_dict(),
+        "lava": {
+            "episodes": LAVA_EPISODES,
+            "decisions": runs["lava"].decisions,
+            "digest": {backend: run.digest for backend, run in runs.items()},
+        },
+    }
+
+
+def table(files: Sequence[Mapping[str, Any]]) -> str:
+    """The results as a Markdown table, one row a policy."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    lines += ["| " + " | ".join(_row(found)) + " |" for found in files]
+    return "\n".join(lines)
+
+
+def _row(found: Mapping[str, Any]) -> list[str]:
+    comparison = found["comparison"]
+    a, b = comparison["a"], comparison["b"]
+    decisions, energy = b["decisions"], b["energy"]
+    core = energy["running_total_j"]["core"][0]
+    value, low, high = energy["running_total_j"]["host"]
+    digests = set(found["lava"]["digest"].values())
+    return [
+        f"`{found['policy']}`",
+        a["env"],
+        _iqm(a["return"]),
+        _iqm(b["return"]),
+        f"{comparison['action_agreement']:.1%}",
+        f"{b['activity']['synaptic_ops'] / decisions:,.0f}",
+        f"{b['activity']['spikes'] / decisions:,.0f}",
+        str(b["ticks_per_decision"]),
+        f"{energy['decision_s'][0] * 1e6:.0f} µs",
+        f"{core * 1e6:.2f} µJ",
+        f"{value * 1e6:.1f} µJ ({low * 1e6:.1f}–{high * 1e6:.1f})",
+        str(found["cores"]),
+        "equal" if len(digests) == 1 else "DIFFERS",
+    ]
+
+
+def _iqm(returns: Mapping[str, Any]) -> str:
+    low, high = returns["ci95"]
+    return f"{returns['iqm']:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def committed() -> list[dict[str, Any]]:
+    """The result files, by name."""
+    return [json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+
+
+def with_table(readme: str, made: str) -> str:
+    """README's text with the table between its markers replaced."""
+    head, rest = readme.split(START, 1)
+    tail = rest.split(STOP, 1)[1]
+    return f"{head}{START}\n{made}\n{STOP}{tail}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    from strl.policies import shipped
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="POLICY", help="default: all that are shipped")
+    parser.add_argument("--table", action="store_true", help="write README's table, measure nothing")
+    args = parser.parse_args(argv)
+    if not args.table:
+        RESULTS.mkdir(exist_ok=True)
+        for name in args.names or shipped():
+            text = json.dumps(measure(name), indent=1, sort_keys=True) + "\n"
+            (RESULTS / f"{name}.json").write_text(text, "utf-8")
+    README.write_text(with_table(README.read_text("utf-8"), table(committed())), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
