@@ -8,6 +8,7 @@ first, by links and headers, and only then looks at values.
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Iterator
 from math import prod
 from typing import Any
@@ -26,8 +27,9 @@ OBJECTS_MAX = 1 << 15
 DEPTH_MAX = 6
 VERSION = (1, 0)
 """Newest NIR version that is read."""
-FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
-"""Compression that HDF5 and h5py hold themselves; others are loaded from the machine as code."""
+DEFLATE = 1
+PIPELINE = (2, DEFLATE, 3)
+"""Filters that are unpacked, in this order: shuffle, gzip, fletcher32. Others may be loaded as code."""
 
 FIELDS: dict[str, tuple[set[str], set[str]]] = {
     "Input": ({"shape"}, set()),
@@ -112,12 +114,30 @@ def _stored_here(dataset: h5py.Dataset, where: str) -> None:
         raise ModelError(f"{where}: values of type {dataset.dtype}, must be real numbers or text")
     if dataset.shape is None:
         raise ModelError(f"{where}: is empty")
+    if h5py.check_string_dtype(dataset.dtype) is not None and dataset.size > OBJECTS_MAX:
+        raise ModelError(f"{where}: holds {dataset.size} texts, at most {OBJECTS_MAX} are read")
+    if dataset.chunks is not None:
+        _unpacks_to_its_size(dataset, where)
+
+
+def _unpacks_to_its_size(dataset: h5py.Dataset, where: str) -> None:
+    """HDF5 unpacks a chunk as far as it goes, whatever size it has; so that is tried here, with a bound."""
+    if prod(dataset.chunks) > VALUES_MAX or dataset.id.get_num_chunks() > OBJECTS_MAX:
+        raise ModelError(f"{where}: has {dataset.id.get_num_chunks()} chunks of {dataset.chunks}")
     properties = dataset.id.get_create_plist()
-    for number in range(properties.get_nfilters()):
-        if properties.get_filter(number)[0] not in FILTERS:
-            raise ModelError(f"{where}: is packed by a filter other than {', '.join(FILTERS.values())}")
-    if dataset.chunks is not None and prod(dataset.chunks) > VALUES_MAX:
-        raise ModelError(f"{where}: has chunks of {dataset.chunks}, more than {VALUES_MAX} numbers")
+    filters = [properties.get_filter(number)[0] for number in range(properties.get_nfilters())]
+    if filters != [known for known in PIPELINE if known in filters]:
+        raise ModelError(f"{where}: is packed otherwise than by shuffle, gzip, fletcher32")
+    if DEFLATE not in filters:
+        return
+    size = prod(dataset.chunks) * dataset.dtype.itemsize
+    for number in range(dataset.id.get_num_chunks()):
+        offset = dataset.id.get_chunk_info(number).chunk_offset
+        skipped, packed = dataset.id.read_direct_chunk(offset)
+        if skipped:
+            raise ModelError(f"{where}: has chunks packed differently")
+        if len(zlib.decompressobj().decompress(packed, size + 1)) != size:
+            raise ModelError(f"{where}: a chunk does not unpack to its {size} bytes")
 
 
 def _version(file: h5py.File, where: str) -> None:
