@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from strl import __version__
-from strl.errors import INTERRUPTED, StrlError
+from strl.errors import INTERRUPTED, StrlError, UsageError
+from strl.registry import suggest
 
 COMMANDS = {
     "demo": "export the shipped policy, run it float and on the chip, compare, write the report",
@@ -28,8 +29,8 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    args = _parse(arguments)
     try:
+        args = _parse(arguments)
         code = int(args.command_run(args))
         sys.stdout.flush()
         return code
@@ -47,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
+    first = next((a for a in arguments if not a.startswith("-")), None)
+    if first is not None and first not in COMMANDS:
+        raise UsageError(f"there is no command {first!r}", hint=suggest(first, COMMANDS))
     parser = argparse.ArgumentParser(
         prog="strl",
         description="Spiking policies from snnTorch to an exact integer program for a Loihi-style chip.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -85,7 +86,8 @@ def write(path: Path, chapters: Sequence[Chapter], *, title: str = "strl report"
         beside.write_text(text, "utf-8")
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise StrlError(f"{path}: the report cannot be written: {error.strerror or error}") from error
     return path
 

@@ -9,7 +9,7 @@ from strl.report import plots
 from strl.report.data import Band, Chapter, Energy, Run
 from strl.report.plots import Figure
 from strl.report.raster import MOST_NEURONS, align
-from strl.report.text import escape, number, percent, quantity, table, tiles
+from strl.report.text import escape, number, percent, quantity, signed, table, tiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +125,9 @@ def _difference(chapter: Chapter) -> Section | None:
     found = chapter.difference
     if found is None:
         return None
-    paired = f"Return, second minus first, same seeds: {found.mean:+.3g}"
+    paired = f"Return, second minus first, same seeds: {signed(found.mean)}"
     if found.ci95:
-        paired += f" (95 %: {found.ci95[0]:+.3g} to {found.ci95[1]:+.3g})"
+        paired += f" (95 %: {signed(found.ci95[0])} to {signed(found.ci95[1])})"
     verdict = "" if found.equivalent is None else _verdict(found.equivalent)
     rows = [
         (

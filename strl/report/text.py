@@ -7,6 +7,9 @@ from html import escape as _escape
 
 _PREFIXES = ((1e-15, "f"), (1e-12, "p"), (1e-9, "n"), (1e-6, "µ"), (1e-3, "m"), (1.0, ""), (1e3, "k"))
 
+_JOINT = "\u00a0"
+"""A space at which no line is broken."""
+
 
 def escape(text: object) -> str:
     """Safe inside HTML text and attributes, and inside plotly's labels."""
@@ -16,9 +19,9 @@ def escape(text: object) -> str:
 def quantity(value: float, unit: str) -> str:
     """Three digits and an SI prefix: ``12.3 µJ``."""
     if value == 0 or not abs(value) < float("inf"):
-        return f"{value:g} {unit}"
+        return f"{value:g}{_JOINT}{unit}"
     scale, prefix = max((p for p in _PREFIXES if p[0] <= abs(value)), default=_PREFIXES[0])
-    return f"{value / scale:.3g} {prefix}{unit}"
+    return f"{value / scale:.3g}{_JOINT}{prefix}{unit}"
 
 
 def number(value: float) -> str:
@@ -26,12 +29,17 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) or abs(value) >= 1000 else f"{value:,.1f}"
 
 
+def signed(value: float) -> str:
+    """A difference, with its sign unless it is 0."""
+    return f"{value:+.3g}" if value else "0"
+
+
 def percent(share: float, digits: int = 1) -> str:
     """100 % and 0 % only where it is so."""
     text = f"{100 * share:.{digits}f}"
     if share not in (0, 1) and float(text) in (0, 100):
-        return ("> 99.9" if share > 0.5 else "< 0.1") + " %"
-    return f"{float(text):g} %"
+        return ("> 99.9" if share > 0.5 else "< 0.1").replace(" ", _JOINT) + f"{_JOINT}%"
+    return f"{float(text):g}{_JOINT}%"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
