@@ -6,6 +6,8 @@ import errno
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 
-from strl.errors import BackendError, EnvironmentFault, StrlError, UsageError
+from strl.errors import BackendError, EnvironmentFault, ModelError, StrlError, UsageError
 from strl.ir import EnvironmentSpec, Network, Readout, Semantics
 from strl.ir.nodes import LIF, Input, Linear, Output
 from strl.loop.agent import ChipAgent, FloatAgent
@@ -278,6 +280,7 @@ def test_a_faulty_environment_is_named_and_finished_episodes_are_kept(
         ran(pole(FAULTY, {"how": how}), "loihi", batch=batch, output=tmp_path / "run")
     assert FAULTY in caught.value.message
     assert "seed 3" in caught.value.message
+    assert f"{len(lines(tmp_path / 'run'))} finished episodes are kept" in caught.value.hint
     assert len(lines(tmp_path / "run")) >= 2 + (batch == 1)
     assert {line["seed"] for line in lines(tmp_path / "run")} >= {0, 1}
 
@@ -430,6 +433,24 @@ def test_a_film_of_the_first_episode(tmp_path: Path) -> None:
     assert film.stat().st_size > 1000
 
 
+# Codecs that do not fit
+
+
+@pytest.mark.parametrize("backend", ["float", "loihi"])
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"decoder": {"kind": "argmax", "actions": 3}}, "3 out"),
+        ({"decoder": {"kind": "tanh", "low": [0, 0], "high": [1, 1], "shape": [2]}}, "takes an integer"),
+        ({"environment": EnvironmentSpec(id="", observation_shape=(5,), actions=2)}, r"shape \(5,\)"),
+    ],
+)
+def test_a_codec_that_does_not_fit_is_refused(backend: str, changes: dict[str, Any], said: str) -> None:
+    subject = PoleSubject(semantics=pole_semantics(**changes))
+    with pytest.raises(ModelError, match=said):
+        Entrant.of(subject, backend).agent(1)
+
+
 # Stable-Baselines3
 
 
@@ -445,6 +466,8 @@ def test_predict_answers_as_stable_baselines_expects() -> None:
             agent.predict(np.zeros((4, 4)))
         with pytest.raises(UsageError, match="shape"):
             agent.predict(np.zeros(5))
+        with pytest.raises(UsageError, match="arrays of numbers"):
+            agent.predict({"eyes": np.zeros(4)})
 
 
 def test_evaluate_policy_of_stable_baselines_accepts_an_agent() -> None:
@@ -457,3 +480,26 @@ def test_evaluate_policy_of_stable_baselines_accepts_an_agent() -> None:
     ):
         mean, _ = evaluate_policy(agent, make_vec_env(SHORT, n_envs=2, seed=0), n_eval_episodes=4)  # type: ignore[arg-type]
         assert mean == 12.0
+
+
+# import strl
+
+
+def test_the_facade_takes_names_and_subjects(monkeypatch: pytest.MonkeyPatch) -> None:
+    import strl
+    import strl.loop.api
+
+    monkeypatch.setattr(strl.loop.api, "load", lambda name: {"pole": pole()}[name])
+    assert strl.evaluate("pole", episodes=2).returns.tolist() == [12.0, 12.0]
+    assert strl.evaluate(pole(), backend="float", episodes=1).backend == "float"
+    assert strl.compare("pole", episodes=1).a.backend == "float"
+    with closing(strl.agent("pole")) as agent:
+        assert agent.predict(np.zeros(4))[0] in (0, 1)
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        _ = strl.lod
+
+
+def test_importing_strl_loads_no_library() -> None:
+    code = "import sys, strl; print({'numpy', 'torch', 'gymnasium'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

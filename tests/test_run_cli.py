@@ -161,7 +161,9 @@ def test_ctrl_c_keeps_finished_episodes(tmp_path: Path, capsys: pytest.CaptureFi
     folder = tmp_path / "run"
     command = ["run", "pole", "--env", STOPPED, "--batch", "1", "-o", str(folder)]
     assert main(command) == 130
-    assert "interrupted" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert f"finished episodes are kept in {folder}; the same command continues" in err
+    assert "interrupted" in err
     assert len((folder / "episodes.jsonl").read_text().splitlines()) == 2
 
 

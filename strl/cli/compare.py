@@ -42,12 +42,13 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from strl.cli.output import emit, say
-    from strl.cli.progress import episodes_bar
+    from strl.cli.progress import continuing, episodes_bar
     from strl.loop.compare import compare
     from strl.loop.subject import resolve
 
     a = resolve(args.a)
-    with episodes_bar(3 * args.episodes, label="compare", quiet=args.json) as progress:
+    total = 3 * args.episodes
+    with continuing(args.output), episodes_bar(total, label="compare", quiet=args.json) as progress:
         found = compare(
             a,
             None if args.b is None else resolve(args.b),

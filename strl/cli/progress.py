@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from strl.cli.output import note
+
 if TYPE_CHECKING:
     from strl.loop.results import EpisodeResult
 
@@ -26,3 +28,14 @@ def episodes_bar(total: int, *, label: str, quiet: bool) -> Iterator[Callable[[E
             bar.update()
 
         yield finished
+
+
+@contextmanager
+def continuing(folder: str | None) -> Iterator[None]:
+    """Says after Ctrl-C what is kept in the run directory, if there is one."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder is not None:
+            note(f"finished episodes are kept in {folder}; the same command continues")
+        raise

@@ -38,14 +38,17 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from strl.cli.output import emit, say
-    from strl.cli.progress import episodes_bar
+    from strl.cli.progress import continuing, episodes_bar
     from strl.loop.evaluate import Entrant, evaluate
     from strl.loop.subject import resolve
 
     def path(name: str | None) -> Path | None:
         return None if name is None else Path(name)
 
-    with episodes_bar(args.episodes, label=args.backend, quiet=args.json) as progress:
+    with (
+        continuing(args.output),
+        episodes_bar(args.episodes, label=args.backend, quiet=args.json) as progress,
+    ):
         found = evaluate(
             Entrant.of(resolve(args.subject), args.backend),
             env=args.env,

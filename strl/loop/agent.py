@@ -17,8 +17,8 @@ from strl.chip.backend import Backend, Counts, backend
 from strl.chip.program import Program
 from strl.codecs import decoder, encoder
 from strl.codecs.base import Action, Float, Levels
-from strl.errors import UsageError
-from strl.ir.network import Network
+from strl.errors import EnvironmentFault, ModelError, UsageError
+from strl.ir.network import Network, shapes, size
 from strl.ir.nodes import LIF
 from strl.ir.reference import Reference
 from strl.ir.semantics import Semantics
@@ -34,6 +34,37 @@ def episode_rng(seed: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_ENCODER_STREAM))
 
 
+def check_codec(semantics: Semantics, inputs: int, outputs: int) -> None:
+    """The codec takes the environment's observations, fits the network and gives the environment's actions.
+
+    Tried on one observation of zeros, so that it holds for any codec.
+
+    Raises:
+        ModelError: it does not; says where.
+    """
+    spec, ticks = semantics.environment, semantics.ticks
+    code, decode = encoder(semantics.encoder), decoder(semantics.decoder)
+    if (code.size, decode.size) != (inputs, outputs):
+        raise ModelError(
+            f"codec: {code.size} channels in and {decode.size} out, the network has {inputs} and {outputs}"
+        )
+    try:
+        code.encode(np.zeros((1, size(spec.observation_shape))), ticks, [episode_rng(0)])
+        action = decode.decode(np.zeros((1, outputs)), ticks)
+    except (ValueError, IndexError, EnvironmentFault) as error:
+        raise ModelError(
+            f"codec: {semantics.encoder.get('kind')} does not take observations of shape "
+            f"{spec.observation_shape}: {error}"
+        ) from error
+    discrete = spec.actions is not None
+    wanted = 1 if discrete else len(spec.action_low)
+    if action.size != wanted or (action.dtype.kind == "i") != discrete:
+        raise ModelError(
+            f"codec: {semantics.decoder.get('kind')} gives actions of {action.size} {action.dtype} values, "
+            f"the environment takes {'an integer' if discrete else f'{wanted} floats'}"
+        )
+
+
 class Agent(ABC):
     """A policy with the state of ``batch`` episodes.
 
@@ -47,7 +78,8 @@ class Agent(ABC):
         raster: uint8 [batch, ticks, neurons] of the last decision; overwritten by the next one.
     """
 
-    def __init__(self, semantics: Semantics, batch: int) -> None:
+    def __init__(self, semantics: Semantics, batch: int, *, inputs: int, outputs: int) -> None:
+        check_codec(semantics, inputs, outputs)
         self.semantics = semantics
         self.batch = batch
         self.populations: Mapping[str, slice] = {}
@@ -120,7 +152,10 @@ class Agent(ABC):
     def _rows(self, observation: ArrayLike | Mapping[str, Any]) -> tuple[Float, bool]:
         """Observations [n, *shape], n ≤ batch, and whether it was a single one."""
         shape = self.semantics.environment.observation_shape
-        values = np.asarray(observation, dtype=np.float64)
+        try:
+            values = np.asarray(observation, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"predict: observations must be arrays of numbers: {error}") from error
         single = values.shape == shape
         values = values[None] if single else values
         if values.shape[1:] != shape:
@@ -148,7 +183,12 @@ class ChipAgent(Agent):
     """
 
     def __init__(self, program: Program, on: Backend | str = "loihi", batch: int = 1) -> None:
-        super().__init__(program.semantics, batch)
+        super().__init__(
+            program.semantics,
+            batch,
+            inputs=program.sources[0].size,
+            outputs=program.population(program.readout.population).size,
+        )
         self.program = program
         self._session = (backend(on) if isinstance(on, str) else on).load(program, batch=batch)
         self.populations = program.slices
@@ -186,20 +226,22 @@ class FloatAgent(Agent):
     """
 
     def __init__(self, network: Network, semantics: Semantics, batch: int = 1) -> None:
-        super().__init__(semantics, batch)
+        self._output = output_population(network)
+        found = shapes(network)
+        inputs, outputs = size(found[network.input]), size(found[self._output])
+        super().__init__(semantics, batch, inputs=inputs, outputs=outputs)
         self.network = network
         self._reference = Reference(network, batch)
-        self._output = output_population(network)
         self.ticks = semantics.ticks + semantics.rest
-        found, start = {}, 0
+        columns, start = {}, 0
         for name in self._reference.populations:
             node = network.nodes[name]
             assert isinstance(node, LIF)
-            found[name] = slice(start, start + node.size)
+            columns[name] = slice(start, start + node.size)
             start += node.size
-        self.populations = found
+        self.populations = columns
         self.computing = self._reference.populations
-        self.offsets = dict.fromkeys(found, 0)
+        self.offsets = dict.fromkeys(columns, 0)
         self._decisions = np.zeros(batch, np.int64)
         self._spikes = np.zeros((batch, start), np.int64)
 

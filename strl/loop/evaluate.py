@@ -14,7 +14,7 @@ import gymnasium
 from strl.chip.program import Program
 from strl.content import digest
 from strl.energy import ActivityCounts, EnergyReport, Wiring, estimate, profiles
-from strl.errors import UsageError
+from strl.errors import EnvironmentFault, UsageError
 from strl.ir.network import Network
 from strl.ir.semantics import Semantics
 from strl.loop.agent import Agent, ChipAgent, FloatAgent
@@ -27,7 +27,7 @@ from strl.loop.trace import Recorder
 FLOAT = "float"
 """The name under which the network itself runs, beside the backends."""
 
-SLOTS: Mapping[str, int] = {FLOAT: 32, "loihi": 32, "definition": 32}
+SLOTS: Mapping[str, int] = {FLOAT: 32, "loihi": 32, "definition": 32, "lava-fused": 32}
 """Slots that pay off, by backend; every other one runs a single slot unless told."""
 
 Progress = Callable[[EpisodeResult], None]
@@ -147,8 +147,11 @@ def evaluate(
             finish(first)
     left = [number for number in wanted if number not in done]
     with closing(entrant.agent(entrant.slots(episodes, batch))) as agent:
-        for episode in play(agent, world, left):
-            finish(episode)
+        try:
+            for episode in play(agent, world, left):
+                finish(episode)
+        except EnvironmentFault as fault:
+            raise EnvironmentFault(fault.message, hint=_kept(fault.hint, len(done), output)) from fault
         evaluation = _summary(entrant, world, seed, agent, [done[number] for number in wanted])
     if journal is not None:
         journal.conclude(evaluation.to_dict())
@@ -166,6 +169,12 @@ def _watched(
         if trace is not None:
             recorder.trace(agent).save(trace)
     return episode
+
+
+def _kept(hint: str, count: int, output: Path | None) -> str:
+    if output is None:
+        return f"{hint}; with -o DIR, finished episodes ({count} here) are kept".lstrip("; ")
+    return f"{hint}; {count} finished episodes are kept in {output}".lstrip("; ")
 
 
 def _key(entrant: Entrant, world: Environment, seed: int) -> dict[str, Any]:

@@ -176,5 +176,5 @@ def _where(name: str, slot: _Slot) -> str:
 def _fault(name: str, slot: _Slot, when: str, error: BaseException) -> EnvironmentFault:
     return EnvironmentFault(
         f"{_where(name, slot)}, {when}: the environment raised {type(error).__name__}: {error}",
-        hint="the fault is in the environment or in what it was given; finished episodes are not lost",
+        hint="the fault is in the environment, or in the action it was given",
     )
