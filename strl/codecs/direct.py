@@ -20,11 +20,12 @@ class Direct(Scaled):
     Args:
         low, high: see ``Scaled``.
         precision: bits of a level, 2..12; on a chip each bit is a source of its own.
-        gain: current of a feature at the top of its range; the float network receives gain · x'.
+        gain: the float network receives gain · level / 2^(bits − 1), nearly gain · x'. A power of two keeps
+            the bit planes' weights on the grid that the first layer's biases are on.
     """
 
     kind: ClassVar[str] = "direct"
-    precision: int = 8
+    precision: int = 6
     gain: float = 1.0
     _middle: Table = field(init=False, repr=False, compare=False)
     _factor: Table = field(init=False, repr=False, compare=False)
@@ -51,7 +52,7 @@ class Direct(Scaled):
 
     @property
     def unit(self) -> float:
-        return self.gain / self._most
+        return self.gain / (self._most + 1)
 
     def encode(self, observations: Float, ticks: int, rngs: Sequence[np.random.Generator]) -> Levels:
         x = self.clipped(observations)

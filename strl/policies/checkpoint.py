@@ -11,12 +11,15 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from strl import __version__
 from strl.errors import ModelError
 from strl.ir.semantics import Semantics
 from strl.policies.policy import SpikingPolicy
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT = "strl-policy"
 VERSION = 1
@@ -64,7 +67,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "call": checkpoint.policy.call,
         "record": dict(checkpoint.record),
     }
-    tensors = {name: value.detach().clone().contiguous() for name, value in module.named_parameters()}
+    tensors = {name: value.detach().clone().contiguous() for name, value in _learned(module).items()}
     data = serialise(tensors, metadata={"strl": json.dumps(entry, sort_keys=True, allow_nan=False)})
     partial = path.with_name(path.name + ".part")
     try:
@@ -139,6 +142,12 @@ def _whole(path: Path, size: int, length: int, table: Mapping[str, Any]) -> None
         raise ModelError(f"{path}: has {size} bytes, its header promises {expected}", hint=_DAMAGED)
 
 
+def _learned(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """What training sets: parameters and thresholds. The other buffers follow from the architecture."""
+    thresholds = {n: b for n, b in module.named_buffers() if n.endswith(".threshold")}
+    return {**dict(module.named_parameters()), **thresholds}
+
+
 def _module(path: Path, architecture: dict[str, Any]) -> Any:
     import torch
     from safetensors import SafetensorError
@@ -155,7 +164,7 @@ def _module(path: Path, architecture: dict[str, Any]) -> Any:
         raise ModelError(f"{path}: its architecture is garbled: {error}", hint=_DAMAGED) from error
     except ModelError as error:
         raise ModelError(f"{path}: {error.message}", hint=error.hint) from None
-    wanted = dict(module.named_parameters())
+    wanted = _learned(module)
     for name in sorted(set(wanted) ^ set(tensors)):
         raise ModelError(
             f"{path}: tensor {name!r} is {'missing' if name in wanted else 'too much'}", hint=_DAMAGED
@@ -170,7 +179,8 @@ def _module(path: Path, architecture: dict[str, Any]) -> Any:
             )
         if not torch.isfinite(value).all():
             raise ModelError(f"{path}: tensor {name!r} holds a value that is not finite", hint=_DAMAGED)
-        parameter.data.copy_(value)
+        with torch.no_grad():
+            parameter.copy_(value)
     module.eval()
     return module
 
