@@ -11,15 +11,19 @@ from strl.chip.program import Program
 from strl.quantize.network import Source
 
 
-def ticks_per_second(program: Program, ticks: int, *, firing: float = 0.3, seed: int = 0) -> float:
+def ticks_per_second(
+    program: Program, ticks: int, *, repeats: int = 3, firing: float = 0.3, seed: int = 0
+) -> float:
     """Ticks per second of a program's stock processes in one long run, with nothing in their way.
 
     Nothing is recorded, nothing pauses between decisions, and starting the processes is not timed (a run of
     ``ticks`` / 10 goes before). Sources send random spikes, at the rate ``firing``, that were drawn before.
+    Of ``repeats`` timed runs the fastest counts: whatever else the machine does can only slow them.
 
     Args:
         program: what runs; as for the backend ``lava``, see there what is refused.
-        ticks: length of the timed run.
+        ticks: length of a timed run.
+        repeats: number of timed runs.
         firing: probability of a spike of each source neuron in each tick.
         seed: of these spikes.
 
@@ -40,8 +44,11 @@ def ticks_per_second(program: Program, ticks: int, *, firing: float = 0.3, seed:
     cluster = Cluster(network.host, network.processes)
     try:
         cluster.steps(max(1, ticks // 10))
-        started = time.perf_counter()
-        cluster.steps(ticks)
-        return ticks / (time.perf_counter() - started)
+        seconds = []
+        for _ in range(repeats):
+            started = time.perf_counter()
+            cluster.steps(ticks)
+            seconds.append(time.perf_counter() - started)
+        return ticks / min(seconds)
     finally:
         cluster.close()

@@ -126,7 +126,7 @@ class Cluster:
                 if worker.is_alive():
                     self._runtime.check_actors()
             if failure:
-                raise failure[0]
+                raise BackendError(f"backend 'lava': {failure[0]!r}") from failure[0]
         except BaseException:
             self.close()
             raise

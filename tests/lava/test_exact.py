@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hardware_sims.lava import LavaBackend, LavaFusedBackend
+from hardware_sims.lava.baseline import ticks_per_second
 from hardware_sims.loihi import DefinitionBackend
 from strl.chip import Program, Session
 from strl.errors import BackendError
@@ -177,6 +179,11 @@ def test_wrong_input_is_refused_and_harms_nothing() -> None:
         agree(session, truth, 1, decisions=2)
     finally:
         session.close()
+
+
+def test_the_baseline_for_benchmarks_runs() -> None:
+    assert ticks_per_second(stock_program(1), 50) > 50
+    assert not multiprocessing.active_children()
 
 
 def test_a_schedule_without_drain_runs() -> None:
