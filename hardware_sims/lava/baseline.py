@@ -8,7 +8,7 @@ import numpy as np
 
 from hardware_sims.lava import compat
 from strl.chip.program import Program
-from strl.quantize.network import Source
+from strl.quantize.network import Gate, Source
 
 
 def ticks_per_second(
@@ -38,9 +38,12 @@ def ticks_per_second(
     network = build(program, record=False, ticks=1000 * program.schedule.total)
     rng = np.random.default_rng(seed)
     for population in program.populations:
+        columns = network.raster[:, program.slices[population.name]]
         if isinstance(population.kind, Source):
-            columns = network.raster[:, program.slices[population.name]]
             columns[:] = rng.random(columns.shape) < firing
+        elif isinstance(population.kind, Gate):
+            tick = np.arange(len(columns))[:, None] % program.schedule.total
+            columns[:] = (population.kind.start <= tick) & (tick < population.kind.stop)
     cluster = Cluster(network.host, network.processes)
     try:
         cluster.steps(max(1, ticks // 10))
