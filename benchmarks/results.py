@@ -120,7 +120,9 @@ def with_table(readme: str, made: str) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     from strl.policies import shipped
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", metavar="POLICY", help="default: all that are shipped")
     parser.add_argument("--table", action="store_true", help="write README's table, measure nothing")
     args = parser.parse_args(argv)

@@ -1,157 +1,308 @@
 """The fast kernel: what ``definition.py`` defines, event by event, compiled by numba.
 
-Everything is laid out in blocks of ``LANES`` neurons, zero-padded, so that every inner loop has a constant
-length and becomes plain vector instructions. A slot runs its whole decision before the next one begins:
-its state then stays in the first-level cache.
+Neurons stand in blocks of ``LANES``, zero-padded, and every step on them is done for a block at a time. Only
+spikes cost: the rows of weights of the neurons that spiked are added up. A slot runs its whole decision
+before the next one begins, so that its state stays in the first-level cache.
 
 Why 32-bit registers suffice for every program:
 
 - a weight is kept as w = 2·h + l with h = w >> 1 in −128..127 and l = w & 1, both one byte. Rows of h are
-  added in 16 bits, which ``ROWS`` ≤ 255 of them cannot overflow, and then into 32 bits;
+  added in 16 bits, which ``ROWS`` of them cannot overflow, and then into 32 bits;
 - the definition wraps 64·a and u's sum to 32 bits, as two's complement does by itself. ``layout`` refuses
   a fan-in whose a could leave 32 bits (it takes more than 65 536 synapses a neuron);
-- |u| < 2³¹ and a factor m ≤ 4095, or |v| < 2²³ and m ≤ 4096, so both products of
+- |u| < 2³¹ with a factor m ≤ 4095, and |v| < 2²³ with m ≤ 4096, so that both products of
       |x|·m >> 12 = (|x| >> 12)·m + ((|x| & 4095)·m >> 12)
-  stay below 2³¹, and so does v's factor·v + u, because u is at least 2²⁴ away from ±2³¹ after its wrap.
+  stay below 2³¹; and so does v·m + u, because after its wrap u is at least 2²⁴ away from ±2³¹.
 
-numba computes in 64 bits unless told otherwise; the many ``int32(...)`` keep vectors at full width.
+The first half of this file gives numba what it lacks: vectors as values. A loop written with them is vector
+instructions for certain, and carries none of the checks for overlapping arrays that numba's own
+vectorised loops spend more time on than on the work. It stands in this file because numba's cache on
+disk knows a compiled function by the file it is in, and by nothing else.
 """
+
+# numba and llvmlite carry no types, and what is compiled here is typed by numba itself.
+# mypy: ignore-errors
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
-from numba import njit
-from numpy import int16, int32, uint8
+from llvmlite import ir
+from numba import types
+from numba.core.datamodel import models, registry
+from numba.extending import intrinsic, overload
+from numpy import int32, uint8
 
 LANES = 32
-ROWS = 248
-"""Rows added in 16 bits before the sum moves to 32 bits: 248 · 128 < 2¹⁵."""
+"""Neurons of a block."""
+
+ROWS = 255
+"""Rows that are added in 16 bits: 255 · 128 < 2¹⁵."""
 
 # Columns of the population table.
 KIND, COLUMN, SIZE, FIRST, BLOCKS, START, STOP, SYNAPSES_FROM, SYNAPSES_TO = range(9)
 SOURCE, GATE, LIF = range(3)
 # Columns of the synapse table.
 PRE, PRE_COLUMN, DELAY, EXPONENT, HALVES, ODDS, BLANK_FROM, BLANK_TO = range(8)
-# Rows of the parameters.
+# The parameters.
 FACTOR_U, FACTOR_V, THRESHOLD = range(3)
 # Entries of the schedule.
 TICKS, TOTAL, READ_COLUMN, READ_SIZE, READ_FROM, READ_TO, READ_MEMBRANE = range(7)
 
-_LIMIT = int32(2**23)
-_WRAP = int32(2**24)
-_ZERO = int32(0)
+LIMIT = 2**23
 
 
-def compiled(function: Callable[..., Any], **options: Any) -> Any:
-    """``function`` compiled, from numba's cache on disk where there is a folder for one."""
+class Vector(types.Type):
+    """``LANES`` integers of that many bits each, kept in registers, however wide the machine's are.
+
+    Operators act lane by lane, as two's complement: + − * & | ^, << and >> (arithmetic), > and !=. Their
+    right operand may be a number.
+    """
+
+    def __init__(self, bits: int) -> None:
+        super().__init__(f"Vector({bits})")
+        self.bits = bits
+        self.llvm = ir.VectorType(ir.IntType(bits), LANES)
+
+
+MASK, BYTES, SHORTS, INTS = (Vector(bits) for bits in (1, 8, 16, 32))
+
+
+class _Model(models.PrimitiveModel):
+    def __init__(self, manager: Any, vector: Vector) -> None:
+        super().__init__(manager, vector, vector.llvm)
+
+
+registry.register_default(Vector)(_Model)
+
+
+def _address(context: Any, builder: Any, array: Any, value: Any, row: Any, vector: Vector) -> Any:
+    data = context.make_array(array)(context, builder, value).data
+    start = builder.gep(data, [builder.mul(row, ir.Constant(row.type, LANES))])
+    return builder.bitcast(start, vector.llvm.as_pointer())
+
+
+@intrinsic
+def load(typing: Any, array: Any, row: Any) -> Any:
+    """Row ``row`` of a C-ordered integer array [rows, LANES]; unchecked."""
+    vector = Vector(array.dtype.bitwidth)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.load(_address(context, builder, array, *values, vector), align=vector.bits // 8)
+
+    return vector(array, types.int64), generate
+
+
+@intrinsic
+def store(typing: Any, array: Any, row: Any, vector: Any) -> Any:
+    """Row ``row`` of a C-ordered integer array [rows, LANES] ← ``vector``; unchecked."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        place = _address(context, builder, array, *values[:2], vector)
+        builder.store(values[2], place, align=vector.bits // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), generate
+
+
+@intrinsic
+def every(typing: Any, number: Any) -> Any:
+    """A 32-bit vector of one number."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        nothing = ir.Constant(INTS.llvm, ir.Undefined)
+        first = builder.insert_element(nothing, values[0], ir.Constant(ir.IntType(32), 0))
+        return builder.shuffle_vector(first, nothing, ir.Constant(INTS.llvm, None))
+
+    return INTS(types.int32), generate
+
+
+def _widening(vector: Vector, instruction: str) -> Any:
+    @intrinsic
+    def widen(typing: Any, x: Any) -> Any:
+        return vector(x), lambda context, builder, signature, values: getattr(builder, instruction)(
+            values[0], vector.llvm
+        )
+
+    return widen
+
+
+shorts = _widening(SHORTS, "sext")  # bytes, with their sign, in 16 bits
+ints = _widening(INTS, "sext")  # shorts, with their sign, in 32 bits
+flags = _widening(BYTES, "zext")  # a mask as bytes of 0 or 1
+
+
+@intrinsic
+def select(typing: Any, mask: Any, x: Any, y: Any) -> Any:
+    """x where the mask is set, else y."""
+    return x(mask, x, x), lambda context, builder, signature, values: builder.select(*values)
+
+
+@intrinsic
+def population(typing: Any, mask: Any) -> Any:
+    """How many lanes of a mask are set."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.ctpop(builder.bitcast(values[0], ir.IntType(LANES)))
+
+    return types.Integer.from_bitwidth(LANES)(mask), generate
+
+
+def _define(symbol: Callable[..., Any], build: Callable[..., Any], answers_mask: bool = False) -> None:
+    """Give vectors an operator; ``build`` makes its LLVM instruction."""
+
+    @intrinsic
+    def instruction(typing: Any, x: Any, y: Any) -> Any:
+        return (MASK if answers_mask else x)(x, x), lambda context, builder, signature, values: build(
+            builder, *values
+        )
+
+    @overload(symbol)
+    def operate(x, y):  # numba compares these names with the lambdas'
+        if isinstance(x, Vector) and isinstance(y, Vector):
+            return lambda x, y: instruction(x, y)
+        if x == INTS and isinstance(y, types.Integer):
+            return lambda x, y: instruction(x, every(y))
+        return None
+
+
+for _symbol, _name in {
+    operator.add: "add",
+    operator.sub: "sub",
+    operator.mul: "mul",
+    operator.and_: "and_",
+    operator.or_: "or_",
+    operator.xor: "xor",
+    operator.lshift: "shl",
+    operator.rshift: "ashr",
+}.items():
+    _define(_symbol, getattr(ir.IRBuilder, _name))
+_define(operator.gt, lambda builder, x, y: builder.icmp_signed(">", x, y), answers_mask=True)
+_define(
+    operator.ne,
+    lambda builder, x, y: builder.icmp_signed("!=", x, y),
+    answers_mask=True,
+)
+
+
+def compiled(function: Callable[..., Any], inline: str = "never") -> Any:
+    """``function`` compiled, from numba's cache on disk where there is a folder for one.
+
+    Functions that take or answer vectors must be inlined ("always"): LLVM loses part of a vector that is
+    handed over in more registers than the machine has.
+    """
     try:
-        return njit(cache=True, nogil=True, **options)(function)
+        return numba.njit(cache=True, nogil=True, inline=inline)(function)
     except RuntimeError:  # numba: "no locator available", where neither folder it would use is writable
-        return njit(nogil=True, **options)(function)
+        return numba.njit(nogil=True, inline=inline)(function)
 
 
-def _decay(x, m):  # type: ignore[no-untyped-def]
-    sign = int32(x >> 31)
-    size = int32((x ^ sign) - sign)
-    high = int32(int32(size >> 12) * m)
-    low = int32(int32(int32(size & 4095) * m) >> 12)
-    return int32((int32(high + low) ^ sign) - sign)
+def _summed(rows, base, blocks, block, events, count):
+    """Sum of the rows that belong to the neurons in ``events``, as a 32-bit vector."""
+    whole = every(0)
+    for begin in range(0, count, ROWS):
+        part = shorts(load(rows, base + events[begin] * blocks + block))
+        for e in range(begin + 1, min(begin + ROWS, count)):
+            part = part + shorts(load(rows, base + events[e] * blocks + block))
+        whole = whole + ints(part)
+    return whole
 
 
-decay = compiled(_decay, inline="always")
+summed = compiled(_summed, "always")
 
 
-def _add_rows(total, part, rows, base, blocks, events, count, doubled):  # type: ignore[no-untyped-def]
-    """total [blocks, LANES] ← total · (2 if doubled) + the rows of the neurons in ``events``."""
+def _receive(a, rows, synapse, blocks, events, count):
+    """a [blocks, LANES] += (Σ of the weights of the ``count`` neurons in ``events``) · 2^exponent."""
+    left, right = max(synapse[EXPONENT], 0), max(-synapse[EXPONENT], 0)
     for b in range(blocks):
-        if doubled:
-            for k in range(LANES):
-                total[b, k] = int32(total[b, k] << 1)
-        for begin in range(0, count, ROWS):
-            end = min(begin + ROWS, count)
-            for k in range(LANES):
-                part[k] = int16(0)
-            e = begin
-            while e + 4 <= end:
-                r0 = base + events[e] * blocks + b
-                r1 = base + events[e + 1] * blocks + b
-                r2 = base + events[e + 2] * blocks + b
-                r3 = base + events[e + 3] * blocks + b
-                for k in range(LANES):
-                    pair = int16(int16(rows[r0, k]) + int16(rows[r1, k]))
-                    other = int16(int16(rows[r2, k]) + int16(rows[r3, k]))
-                    part[k] = int16(part[k] + int16(pair + other))
-                e += 4
-            while e < end:
-                r0 = base + events[e] * blocks + b
-                for k in range(LANES):
-                    part[k] = int16(part[k] + int16(rows[r0, k]))
-                e += 1
-            for k in range(LANES):
-                total[b, k] = int32(total[b, k] + int32(part[k]))
+        whole = summed(rows, synapse[HALVES], blocks, b, events, count)
+        if synapse[ODDS] >= 0:
+            whole = whole + whole + summed(rows, synapse[ODDS], blocks, b, events, count)
+        store(a, b, load(a, b) + ((whole << left) >> right))
 
 
-add_rows = compiled(_add_rows)
+receive = compiled(_receive)
 
 
-def _add_shifted(a, total, blocks, exponent):  # type: ignore[no-untyped-def]
-    """a ← a + total · 2^exponent, towards −∞; total ← 0."""
-    for b in range(blocks):
-        if exponent >= 0:
-            for k in range(LANES):
-                a[b, k] = int32(a[b, k] + int32(total[b, k] << exponent))
-        else:
-            for k in range(LANES):
-                a[b, k] = int32(a[b, k] + int32(total[b, k] >> -exponent))
-        for k in range(LANES):
-            total[b, k] = _ZERO
+def _decay(x, factor):
+    """x · factor / 4096, towards zero."""
+    sign = x >> 31
+    size = (x ^ sign) - sign
+    scaled = (size >> 12) * factor + (((size & 4095) * factor) >> 12)
+    return (scaled ^ sign) - sign
 
 
-add_shifted = compiled(_add_shifted)
+decay = compiled(_decay, "always")
 
 
-def _update(u, v, a, parameters, fired, first, blocks):  # type: ignore[no-untyped-def]
-    """One tick of the neurons of ``blocks`` blocks; answers how many were active, and clears a."""
+def _update(u, v, a, parameters, fired, first, blocks):
+    """One tick of the neurons of ``blocks`` blocks; clears a; answers how many neurons were active."""
     active = 0
     for b in range(blocks):
         n = first + b
-        busy: Any = int32(0)
-        for k in range(LANES):
-            old, add, potential = u[n, k], a[b, k], v[n, k]
-            busy = int32(busy + int32((old | add | potential) != 0))
-            current = int32(decay(old, parameters[FACTOR_U, n, k]) + int32(add << 6))
-            over, under = int32(current > _LIMIT), int32(current <= -_LIMIT)
-            current = int32(current + int32(int32(under - over) * _WRAP))
-            potential = int32(decay(potential, parameters[FACTOR_V, n, k]) + current)
-            potential = min(max(potential, int32(1 - _LIMIT)), int32(_LIMIT - 1))
-            spike = potential > parameters[THRESHOLD, n, k]
-            u[n, k] = current
-            v[n, k] = _ZERO if spike else potential
-            fired[b, k] = uint8(spike)
-            a[b, k] = _ZERO
-        active += busy
+        current, potential, received = load(u, n), load(v, n), load(a, b)
+        active += population((current | potential | received) != 0)
+        current = decay(current, load(parameters[FACTOR_U], n)) + (received << 6)
+        wrapped = select(current > LIMIT, current - 2 * LIMIT, current + 2 * LIMIT)
+        current = select((current > -LIMIT) ^ (current > LIMIT), current, wrapped)
+        potential = decay(potential, load(parameters[FACTOR_V], n)) + current
+        potential = select(potential > LIMIT - 1, every(LIMIT - 1), potential)
+        potential = select(potential > 1 - LIMIT, potential, every(1 - LIMIT))
+        spike = potential > load(parameters[THRESHOLD], n)
+        store(u, n, current)
+        store(v, n, select(spike, every(0), potential))
+        store(fired, b, flags(spike))
+        store(a, b, every(0))
     return active
 
 
 update = compiled(_update)
 
 
-def _note(spikes, size, events):  # type: ignore[no-untyped-def]
-    """The indices of the neurons that spike; answers how many."""
+def _note(spikes, line, events):
+    """Copy spikes into a line of the raster, and the indices of those that spiked; answers how many."""
     count = 0
-    for j in range(size):
+    for j in range(line.shape[0]):
+        spike = spikes[j]
+        line[j] = spike
         events[count] = j
-        count += spikes[j]
+        count += spike
     return count
 
 
 note = compiled(_note)
 
 
-def _run(  # type: ignore[no-untyped-def]
+def _valid(spikes):
+    """Whether every input is 0 or 1."""
+    seen = uint8(0)
+    for spike in spikes.flat:
+        seen |= spike
+    return seen <= 1
+
+
+valid = compiled(_valid)
+
+
+def _count(raster, slot, readout, schedule, spike_counts):
+    """Add a decision's raster to the counts of spikes, and to its read-out where that counts them."""
+    for tick in range(raster.shape[1]):
+        for j in range(raster.shape[2]):
+            spike_counts[slot, j] += raster[slot, tick, j]
+    if schedule[READ_MEMBRANE] < 0:
+        for tick in range(schedule[READ_FROM], schedule[READ_TO]):
+            for j in range(schedule[READ_SIZE]):
+                readout[slot, j] += raster[slot, tick, schedule[READ_COLUMN] + j]
+
+
+count = compiled(_count)
+
+
+def _run(
     low,
     high,
     clock,
@@ -164,73 +315,57 @@ def _run(  # type: ignore[no-untyped-def]
     v,
     events,
     event_counts,
+    spike_counts,
+    active_counts,
     driven,
     raster,
     readout,
-    spike_counts,
-    active_counts,
 ):
-    """One decision of the slots ``low``..``high − 1``; see ``layout.Layout`` for the arrays.
+    """One decision of the slots ``low``..``high − 1``, ``clock`` ticks after the first.
 
-    ``clock`` is the number of ticks before this decision. ``events`` [batch, ring, neurons + LANES] holds
-    the indices of the neurons that spiked in the last ticks, ``event_counts`` [batch, ring, populations]
-    how many there are of each population.
+    See ``layout.Layout`` and ``backend.LoihiSession`` for the arrays.
     """
-    most = 1
-    for p in range(populations.shape[0]):
-        most = max(most, populations[p, BLOCKS])
+    most = populations[:, BLOCKS].max()
     a = np.zeros((most, LANES), int32)
-    total = np.zeros((most, LANES), int32)
     fired = np.zeros((most, LANES), uint8)
-    part = np.zeros(LANES, int16)
+    silence = np.zeros(most * LANES, uint8)
+    ones = np.ones(1, uint8)
     mask = events.shape[1] - 1
     for slot in range(low, high):
         for tick in range(schedule[TOTAL]):
             now = (clock + tick) & mask
             for p in range(populations.shape[0]):
-                kind, column, size = populations[p, KIND], populations[p, COLUMN], populations[p, SIZE]
-                line = raster[slot, tick, column : column + size]
+                kind, column, size = (
+                    populations[p, KIND],
+                    populations[p, COLUMN],
+                    populations[p, SIZE],
+                )
                 if kind == LIF:
                     first, blocks = populations[p, FIRST], populations[p, BLOCKS]
                     for s in range(populations[p, SYNAPSES_FROM], populations[p, SYNAPSES_TO]):
-                        if synapses[s, BLANK_FROM] <= tick < synapses[s, BLANK_TO]:
-                            continue
                         then = (clock + tick - synapses[s, DELAY]) & mask
-                        count = event_counts[slot, then, synapses[s, PRE]]
-                        if count == 0:
-                            continue
-                        spiked = events[slot, then, synapses[s, PRE_COLUMN] :]
-                        add_rows(total, part, rows, synapses[s, HALVES], blocks, spiked, count, False)
-                        if synapses[s, ODDS] >= 0:
-                            add_rows(total, part, rows, synapses[s, ODDS], blocks, spiked, count, True)
-                        add_shifted(a, total, blocks, synapses[s, EXPONENT])
+                        arriving = event_counts[slot, then, synapses[s, PRE]]
+                        blanked = synapses[s, BLANK_FROM] <= tick < synapses[s, BLANK_TO]
+                        if arriving and not blanked:
+                            spiked = events[slot, then, synapses[s, PRE_COLUMN] :]
+                            receive(a, rows, synapses[s], blocks, spiked, arriving)
                     if tick == populations[p, START]:
-                        u[slot, first : first + blocks] = _ZERO
-                        v[slot, first : first + blocks] = _ZERO
-                    active = update(u[slot], v[slot], a, parameters, fired, first, blocks)
-                    active_counts[slot, p] += active
-                    for b in range(blocks):
-                        for k in range(min(LANES, size - b * LANES)):
-                            line[b * LANES + k] = fired[b, k]
-                elif kind == SOURCE:
-                    if tick < schedule[TICKS]:
-                        from_column = populations[p, START]
-                        line[:] = driven[tick, slot, from_column : from_column + size]
-                    else:
-                        line[:] = uint8(0)
+                        u[slot, first : first + blocks] = 0
+                        v[slot, first : first + blocks] = 0
+                    active_counts[slot, p] += update(u[slot], v[slot], a, parameters, fired, first, blocks)
+                    spikes = fired.reshape(-1)
+                elif kind == SOURCE and tick < schedule[TICKS]:
+                    spikes = driven[tick, slot, populations[p, START] :]
+                elif kind == GATE and populations[p, START] <= tick < populations[p, STOP]:
+                    spikes = ones
                 else:
-                    line[:] = uint8(populations[p, START] <= tick < populations[p, STOP])
-                event_counts[slot, now, p] = note(line, size, events[slot, now, column:])
+                    spikes = silence
+                line = raster[slot, tick, column : column + size]
+                event_counts[slot, now, p] = note(spikes, line, events[slot, now, column:])
             if schedule[READ_MEMBRANE] >= 0 and tick == schedule[READ_TO] - 1:
                 for j in range(schedule[READ_SIZE]):
                     readout[slot, j] = v[slot, schedule[READ_MEMBRANE] + j // LANES, j % LANES]
-        for tick in range(schedule[TOTAL]):
-            for j in range(raster.shape[2]):
-                spike_counts[slot, j] += raster[slot, tick, j]
-        if schedule[READ_MEMBRANE] < 0:
-            for tick in range(schedule[READ_FROM], schedule[READ_TO]):
-                for j in range(schedule[READ_SIZE]):
-                    readout[slot, j] += raster[slot, tick, schedule[READ_COLUMN] + j]
+        count(raster, slot, readout, schedule, spike_counts)
 
 
 run = compiled(_run)

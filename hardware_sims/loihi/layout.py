@@ -56,7 +56,10 @@ def layout(program: Program) -> Layout:
     parameters = np.zeros((3, blocks, LANES), np.int32)
     for population in program.populations:
         if isinstance(population.kind, Lif):
-            here = slice(first[population.name], first[population.name] + _blocks(population.size))
+            here = slice(
+                first[population.name],
+                first[population.name] + _blocks(population.size),
+            )
             lif = population.kind
             for row, values in enumerate((4095 - lif.du, 4096 - lif.dv, lif.vth << 6)):
                 parameters[row, here] = _padded(values)

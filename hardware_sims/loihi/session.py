@@ -1,0 +1,155 @@
+"""A session of the kernel: its arrays, and who runs which slots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardware_sims.loihi import kernel
+from hardware_sims.loihi.inputs import (
+    check_batch,
+    check_shape,
+    check_values,
+    input_shape,
+    slot_indices,
+)
+from hardware_sims.loihi.kernel import LANES
+from hardware_sims.loihi.layout import layout
+from strl.chip.backend import Counts, Decision
+from strl.chip.program import Program
+
+SHARE = 32_768
+"""Neuron updates a decision that make a thread worth waking (about 30 µs of work)."""
+
+
+class LoihiSession:
+    """A program run by the kernel; answers ``strl.chip.backend.Session``.
+
+    Each ``run`` answers fresh arrays. ``u`` and ``v`` show the state [batch, n] of each LIF population
+    by name, for whoever compares.
+    """
+
+    def __init__(self, program: Program, batch: int, *, threads: int = 1) -> None:
+        check_batch(batch)
+        self.program = program
+        self.batch = batch
+        self._layout = plan = layout(program)
+        self._clock = 0
+        self._total = program.schedule.total
+        self._input_shape = input_shape(program, batch)
+        self._raster_shape = (batch, self._total, program.neurons)
+        self._readout_shape = (
+            batch,
+            program.population(program.readout.population).size,
+        )
+        self._began = np.zeros(batch, np.int64)
+        self._spikes = np.zeros((batch, program.neurons), np.int64)
+        self._active = np.zeros((batch, len(program.populations)), np.int64)
+        blocks = plan.parameters.shape[1]
+        self._u = np.zeros((batch, blocks, LANES), np.int32)
+        self._v = np.zeros((batch, blocks, LANES), np.int32)
+        # Of the last ticks, the indices of the neurons that spiked and how many of each population did.
+        # One place more than there are neurons: the kernel writes an index before it knows of the spike.
+        self._events = np.zeros((batch, plan.ring, program.neurons + 1), np.int32)
+        self._event_counts = np.zeros((batch, plan.ring, len(program.populations)), np.int32)
+        # What the kernel takes in every call, in its order.
+        self._plan = (
+            plan.schedule,
+            plan.populations,
+            plan.synapses,
+            plan.rows,
+            plan.parameters,
+        )
+        self._state = (
+            self._u,
+            self._v,
+            self._events,
+            self._event_counts,
+            self._spikes,
+            self._active,
+        )
+        self._slots = _shares(program, batch, threads)
+        self._pool = ThreadPoolExecutor(len(self._slots) - 1) if len(self._slots) > 1 else None
+
+    @property
+    def u(self) -> Mapping[str, NDArray[np.int32]]:
+        return self._by_name(self._u)
+
+    @property
+    def v(self) -> Mapping[str, NDArray[np.int32]]:
+        return self._by_name(self._v)
+
+    @property
+    def threads(self) -> int:
+        """How many threads share the slots."""
+        return len(self._slots)
+
+    def reset(self, slots: Sequence[int] | None = None) -> None:
+        index = slot_indices(slots, self.batch)
+        for state in (self._u, self._v, self._event_counts, self._spikes, self._active):
+            state[index] = 0
+        self._began[index] = self._clock
+
+    def run(self, spikes: NDArray[np.uint8]) -> Decision:
+        check_shape(spikes, self._input_shape)
+        if not (spikes.flags.c_contiguous and spikes.flags.writeable):
+            spikes = np.array(spikes, order="C")  # numba would compile a variant for each such kind
+        raster = np.empty(self._raster_shape, np.uint8)
+        readout = np.zeros(self._readout_shape, np.int32)
+        if self._pool is None:
+            if not kernel.valid(spikes):
+                check_values(spikes)
+            kernel.run(
+                0,
+                self.batch,
+                self._clock,
+                *self._plan,
+                *self._state,
+                spikes,
+                raster,
+                readout,
+            )
+        else:
+            check_values(spikes)
+            self._share(self._pool, spikes, raster, readout)
+        self._clock += self._total
+        return Decision(readout=readout, raster=raster)
+
+    def counts(self) -> Counts:
+        ticks = self._clock - self._began
+        return Counts(ticks=ticks, spikes=self._spikes.copy(), active=self._active.copy())
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _share(
+        self,
+        pool: ThreadPoolExecutor,
+        spikes: NDArray[np.uint8],
+        raster: NDArray[np.uint8],
+        readout: NDArray[np.int32],
+    ) -> None:
+        arrays: tuple[Any, ...] = (self._clock, *self._plan, *self._state, spikes, raster, readout)
+        waiting = [pool.submit(kernel.run, low, high, *arrays) for low, high in self._slots[1:]]
+        kernel.run(*self._slots[0], *arrays)
+        for future in waiting:
+            future.result()
+
+    def _by_name(self, state: NDArray[np.int32]) -> Mapping[str, NDArray[np.int32]]:
+        flat = state.reshape(self.batch, -1)
+        first = {name: block * LANES for name, block in self._layout.first.items()}
+        return {name: flat[:, at : at + self.program.population(name).size] for name, at in first.items()}
+
+
+def _shares(program: Program, batch: int, threads: int) -> list[tuple[int, int]]:
+    """Slots low..high − 1 of each thread."""
+    work = batch * program.neurons * program.schedule.total
+    count = max(1, min(threads, batch, work // SHARE))
+    edges = np.linspace(0, batch, count + 1).astype(int).tolist()
+    return list(pairwise(edges))
