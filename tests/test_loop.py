@@ -433,6 +433,33 @@ def test_a_film_of_the_first_episode(tmp_path: Path) -> None:
     assert film.stat().st_size > 1000
 
 
+def test_filming_without_its_package_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "moviepy", None)
+    with pytest.raises(UsageError) as caught:
+        ran(pole(), "loihi", video=tmp_path / "film")
+    assert "strl[video]" in caught.value.hint
+
+
+def test_an_environment_that_ignores_its_seed_is_found_out(tmp_path: Path) -> None:
+    class Moody(FaultyPole):
+        plays = 0
+
+        def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+            Moody.plays += 1
+            return super().reset(seed=Moody.plays, options=options)
+
+    gymnasium.register("strl-test/Moody-v0", entry_point=Moody)
+    try:
+        subject = pole("strl-test/Moody-v0", {"bad": -1})
+        ran(subject, "loihi", episodes=1, output=tmp_path / "run")
+        with pytest.raises(EnvironmentFault, match="played again"):
+            ran(subject, "loihi", episodes=1, output=tmp_path / "run", trace=tmp_path / "t.npz")
+    finally:
+        del gymnasium.registry["strl-test/Moody-v0"]
+
+
 # Codecs that do not fit
 
 

@@ -181,6 +181,12 @@ def test_a_run_is_continued(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["run", "pole", "--seed", "9", "-o", folder]) == 2
 
 
+def test_a_run_that_cannot_begin_leaves_no_directory(tmp_path: Path) -> None:
+    for option in (["--backend", "lohi"], ["--env", "Acrobot-v1"], ["--batch", "0"]):
+        assert main(["run", "pole", "-o", str(tmp_path / "run"), *option]) > 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_directory_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert main(["run", "pole", "-o", str(tmp_path / "file" / "run")]) == 1

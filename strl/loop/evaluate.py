@@ -127,47 +127,67 @@ def evaluate(
     if episodes < 1 or seed < 0:
         raise UsageError(f"episodes = {episodes}, seed = {seed}: must be at least 1 and at least 0")
     world = environment(entrant.semantics, env)
-    journal = None if output is None else Journal(output, _key(entrant, world, seed))
-    done: dict[int, EpisodeResult] = {}
-
-    def finish(episode: EpisodeResult, known: bool = False) -> None:
-        if journal is not None and not known:
-            journal.append(episode)
-        done[episode.seed] = episode
-        if progress is not None:
-            progress(episode)
-
     wanted = range(seed, seed + episodes)
-    for number in wanted:
-        if journal is not None and number in journal.finished:
-            finish(journal.finished[number], known=True)
-    if trace is not None or video is not None:
-        first = _watched(entrant, world, seed, trace, video)
-        if seed not in done:
-            finish(first)
-    left = [number for number in wanted if number not in done]
     with closing(entrant.agent(entrant.slots(episodes, batch))) as agent:
+        journal = None if output is None else Journal(output, _key(entrant, world, seed))
+        finished = _Finished(journal, progress, wanted)
         try:
-            for episode in play(agent, world, left):
-                finish(episode)
+            if trace is not None or video is not None:
+                finished.add(_watched(agent, world, seed, trace, video))
+            for episode in play(agent, world, [s for s in wanted if s not in finished.episodes]):
+                finished.add(episode)
         except EnvironmentFault as fault:
-            raise EnvironmentFault(fault.message, hint=_kept(fault.hint, len(done), output)) from fault
-        evaluation = _summary(entrant, world, seed, agent, [done[number] for number in wanted])
+            hint = _kept(fault.hint, len(finished.episodes), output)
+            raise EnvironmentFault(fault.message, hint=hint) from fault
+        evaluation = _summary(entrant, world, seed, agent, [finished.episodes[s] for s in wanted])
     if journal is not None:
         journal.conclude(evaluation.to_dict())
     return evaluation
 
 
+class _Finished:
+    """The finished episodes by seed, those that the journal knows already among them."""
+
+    def __init__(self, journal: Journal | None, progress: Progress | None, wanted: Sequence[int]) -> None:
+        self._journal = journal
+        self._progress = progress
+        known = {} if journal is None else journal.finished
+        self.episodes = {seed: known[seed] for seed in wanted if seed in known}
+        for episode in self.episodes.values():
+            self._show(episode)
+
+    def add(self, episode: EpisodeResult) -> None:
+        """Keep a new one; one that was played again must be the same.
+
+        Raises:
+            EnvironmentFault: it is not, so the environment does not depend on its seed alone.
+        """
+        before = self.episodes.get(episode.seed)
+        if before is None:
+            if self._journal is not None:
+                self._journal.append(episode)
+            self.episodes[episode.seed] = episode
+            self._show(episode)
+        elif before.digest != episode.digest:
+            raise EnvironmentFault(
+                f"the episode with seed {episode.seed}, played again, is another one than before",
+                hint="the environment draws from something else than its seed",
+            )
+
+    def _show(self, episode: EpisodeResult) -> None:
+        if self._progress is not None:
+            self._progress(episode)
+
+
 def _watched(
-    entrant: Entrant, world: Environment, seed: int, trace: Path | None, video: Path | None
+    agent: Agent, world: Environment, seed: int, trace: Path | None, video: Path | None
 ) -> EpisodeResult:
     """Play the first episode by itself, under the eyes of whoever wants to see it."""
     recorder = Recorder()
     filmed = world if video is None else replace(world, video=str(video))
-    with closing(entrant.agent(1)) as agent:
-        (episode,) = play(agent, filmed, [seed], watcher=recorder)
-        if trace is not None:
-            recorder.trace(agent).save(trace)
+    (episode,) = play(agent, filmed, [seed], watcher=recorder)
+    if trace is not None:
+        recorder.trace(agent).save(trace)
     return episode
 
 

@@ -112,19 +112,23 @@ class Journal:
     def _unwritable(self, error: OSError) -> StrlError:
         return StrlError(
             f"{error.filename or self.folder}: {error.strerror or error}",
-            hint=f"{len(self.finished)} finished episodes are kept; mend it and give the same command again",
+            hint=f"{len(self.finished)} finished episodes are kept; put that right and repeat the command",
         )
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON beside ``path`` and rename it there, so that no half of it is ever seen."""
     beside = path.with_name(path.name + ".part")
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            json.dump(value, file, indent=2, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def _short(value: Any) -> str:

@@ -64,6 +64,7 @@ class Trace(Content):
             beside.write_bytes(held.getvalue())
             os.replace(beside, path)
         except OSError as error:
+            beside.unlink(missing_ok=True)
             raise StrlError(f"{path}: the trace cannot be written: {error.strerror or error}") from error
 
     @classmethod
