@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -69,11 +70,10 @@ def write_files(files: Mapping[Path, bytes]) -> None:
         for path, data in files.items():
             with _told(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-                made.append((Path(name), path))
-                with os.fdopen(handle, "wb") as file:
+                temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+                made.append((temporary, path))
+                with temporary.open("xb") as file:
                     _flush(file, data)
-                os.chmod(name, 0o666 & ~_umask())
         for temporary, path in made:
             with _told(path):
                 os.replace(temporary, path)
@@ -131,12 +131,6 @@ def _flush(file: Any, data: bytes) -> None:
     file.write(data)
     file.flush()
     os.fsync(file.fileno())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _refuse(constant: str) -> float:

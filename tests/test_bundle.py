@@ -29,6 +29,7 @@ from strl.chip.compile import compile_network
 from strl.chip.exporter import Artefact
 from strl.chip.fit import summary, utilization
 from strl.chip.text import text
+from strl.content import digest
 from strl.errors import BundleError, UsageError
 from strl.ir import LIF, Delay, EnvironmentSpec, Input, Linear, Network, Output, Readout, Semantics
 from strl.testing.programs import random_program
@@ -386,3 +387,56 @@ class TestText:
         assert (found["cores"], found["ticks"], found["ticks_per_decision"]) == (1, 6, 8)
         worst = max(e["largest"] for e in artefact.compiled.quantized.error.values())
         assert found["worst_error"]["largest"] == worst
+
+
+GOLDEN = """\
+program {digest} for loihi1
+decision: 6 ticks, 4 driven, state reset
+readout: count of lif2, ticks 2..5, unit 1.0
+
+populations
+  input: source [2] offset=0 plane=0
+  gate0: gate [1] offset=0 ticks=0..3
+  lif1: lif [3] offset=1 du=4095 dv=1024 vth=8128
+  lif2: lif [2] offset=2 du=2047 dv=2048 vth=8128
+
+synapses
+  fc1: input -> lif1 [3, 2] 8 bit exp=5 delay=1 dense weights=-254..254 nonzero=6 {fc1}
+  fc1.bias: gate0 -> lif1 [3, 1] 8 bit exp=3 delay=1 dense weights=-254..254 nonzero=2 {bias}
+  fc2: lif1 -> lif2 [2, 3] 8 bit exp=5 delay=1 dense weights=-254..254 nonzero=6 {fc2}
+
+placement
+  core 0: lif1 0..2
+  core 0: lif2 0..1
+"""
+
+
+def test_the_text_of_a_small_program() -> None:
+    """Golden: whoever changes what is compiled sees it here, and says so in the CHANGELOG."""
+    weight1 = np.array([[1.0, -1.0], [0.5, 0.25], [-0.5, 1.0]])
+    weight2 = np.array([[1.0, 0.5, -1.0], [-0.25, 1.0, 0.5]])
+    plain = {"threshold": np.ones(3), "reset": "zero", "reset_delay": False}
+    network = Network(
+        nodes={
+            "input": Input(shape=(2,)),
+            "fc1": Linear(weight=weight1, bias=np.array([0.25, 0.0, -0.25])),
+            "lif1": LIF(alpha=np.zeros(3), beta=np.full(3, 0.75), **plain),
+            "fc2": Linear(weight=weight2),
+            "lif2": LIF(alpha=np.full(2, 0.5), beta=np.full(2, 0.5), **{**plain, "threshold": np.ones(2)}),
+            "output": Output(shape=(2,)),
+        },
+        edges=(("input", "fc1"), ("fc1", "lif1"), ("lif1", "fc2"), ("fc2", "lif2"), ("lif2", "output")),
+    )
+    semantics = Semantics(
+        ticks=4,
+        state="reset",
+        readout=Readout(kind="count"),
+        encoder={"kind": "sign-split", "low": [-1.0], "high": [1.0]},
+        decoder={"kind": "argmax", "actions": 2},
+        environment=EnvironmentSpec(id="", observation_shape=(1,), actions=2),
+    )
+    program = compile_network(network, semantics, chip("loihi1")).program
+    marks = {"digest": program.digest[:16]}
+    for name, synapse in zip(("fc1", "bias", "fc2"), program.synapses, strict=True):
+        marks[name] = digest(synapse.weight)[:8]
+    assert text(program) == GOLDEN.format(**marks)

@@ -99,6 +99,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``own.py``, its bundle and its NIR file."""
     folder = tmp_path_factory.mktemp("home")
     (folder / "own.py").write_text(FACTORY)
+    (folder / "folder.nir").mkdir()
+    (folder / "taken.nir.json").write_text("{}")
     for target, name in (("loihi", "own.bundle"), ("nir", "own.nir")):
         assert main(["export", f"{folder}/own.py:good", "--target", target, "-o", str(folder / name)]) == 0
     return folder
@@ -228,8 +230,13 @@ class TestExport:
             (["missing.safetensors"], 3, ("missing.safetensors",)),
             (["own.py"], 3, ("which function",)),
             (["own.py:good", "-o", "own.py"], 2, ("own.py: exists and is not a bundle of ours", "--force")),
-            (["own.nir", "--target", "nir", "-o", "own.py"], 2, ("own.py: exists and is not ours",)),
-            (["own.nir", "--target", "nir", "-o", "own.bundle"], 2, ("own.bundle", "not ours")),
+            (
+                ["own.nir", "--target", "nir", "-o", "own.py"],
+                2,
+                ("own.py: is not the name of a NIR file", "own.py.nir"),
+            ),
+            (["own.nir", "--target", "nir", "-o", "folder.nir"], 2, ("folder.nir: is a directory",)),
+            (["own.nir", "--target", "nir", "-o", "taken.nir"], 2, ("taken.nir", "not ours", "--force")),
             (["own.nir", "-o", "own.py/x"], 5, ("cannot be written",)),
         ],
     )
@@ -373,6 +380,21 @@ class TestSubject:
         assert exporter("nir").name == "nir"
         with pytest.raises(UsageError, match="there is no front end 'jax'"):
             frontend("jax")
+
+    @pytest.mark.parametrize("target", exporters())
+    def test_what_every_exporter_writes_it_reads_back_equal(
+        self, target: str, home: Path, tmp_path: Path
+    ) -> None:
+        border = exporter(target)
+        subject = resolve(f"{home}/own.bundle")
+        path = tmp_path / border.default("x").name
+        for file in border.export(subject.artefact, path):
+            assert file.is_file()
+        assert border.recognises(path)
+        back = border.load(path)
+        assert (back.name, back.network, back.semantics) == (subject.name, subject.network, subject.semantics)
+        assert back.proof == subject.artefact.proof
+        assert (back.compiled is not None) == border.compiles
 
     def test_a_door_that_leads_nowhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from importlib.metadata import EntryPoint

@@ -132,6 +132,10 @@ class TestRoundTrip:
         time.sleep(1.1)  # an HDF5 time stamp counts seconds
         assert encode(chain(lif=lif(3))) == first
 
+    def test_a_threshold_below_the_reset_is_refused(self) -> None:
+        with pytest.raises(ModelError, match="lif: threshold = -1, must not be below the reset"):
+            encode(chain(lif=lif(3, threshold=np.array([1.0, -1, 1]))))
+
     def test_mixed_infinite_thresholds_are_refused(self) -> None:
         with pytest.raises(ModelError, match="lif: some thresholds are infinite"):
             encode(chain(lif=lif(3, threshold=np.array([1, np.inf, 1]))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -186,6 +187,15 @@ class TestEqual:
         assert list(network.nodes) == ["input", "fc1", "lif1", "fc2", "lif2", "output"]
         assert proof["spikes"]["lif2"] > 0
 
+    @pytest.mark.parametrize("gives", ["spikes", "membrane", "both"])
+    def test_a_membrane_read_out_may_return_it(self, gives: str) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            spikes = m.lif2(m.fc2(m.lif1(m.fc1(x))))
+            return {"spikes": spikes, "membrane": m.lif2.mem, "both": (spikes, m.lif2.mem)}[gives]
+
+        module = Layers(way, lif2=neurons(reset_mechanism="none"))
+        assert "lif2" in to_network(policy(module, readout=Readout(kind="membrane"))).nodes
+
 
 class TestUntouched:
     def test_state_mode_and_random_numbers_stay(self) -> None:
@@ -284,6 +294,10 @@ FUNCTIONAL: dict[str, tuple[Callable[..., Any], str]] = {
         "fc2: its input is not what more gave",
     ),
     "heads": (heads, "fc3: its input is not what lif2 gave"),
+    "states": (
+        lambda m, x: m.lif2(m.fc2(m.loud(m.lif1(m.fc1(x)))[1])),
+        "fc2: its input is not what loud gave",
+    ),
     "membrane": (lambda m, x: (m.lif2(m.fc2(m.lif1(m.fc1(x)))), m.lif2.mem)[1], "returns something else"),
 }
 
@@ -294,6 +308,7 @@ class TestRefused:
         way, message = FUNCTIONAL[case]
         extra = {
             "skip": {"more": nn.Identity()},
+            "states": {"loud": neurons(output=True), "lif1": nn.Identity()},
             "heads": {"fc3": linear(HIDDEN, OUTPUTS), "lif3": neurons()},
         }.get(case, {})
         with pytest.raises(ModelError, match=message) as caught:
@@ -411,6 +426,12 @@ class TestRefused:
 
         with pytest.raises(ModelError, match=r"Layers: its forward pass fails .*mine"):
             to_network(policy(Layers(way)))
+
+    def test_a_module_that_cannot_be_copied(self) -> None:
+        module = mlp()
+        module.lock = threading.Lock()
+        with pytest.raises(ModelError, match="Sequential: cannot be copied"):
+            to_network(policy(module))
 
     def test_rest_ticks_of_a_whole_decision(self) -> None:
         def way(m: Any, x: torch.Tensor) -> Any:

@@ -53,7 +53,10 @@ def decode(data: bytes, description: Mapping[str, Any], where: str) -> Network:
         except ModelError as error:
             raise ModelError(f"{where}: {name}: {error.message}", hint=error.hint) from None
     edges = tuple((unquote(str(a)), unquote(str(b))) for a, b in graph.edges)
-    return Network(nodes=nodes, edges=edges, dt=dt)
+    try:
+        return Network(nodes=nodes, edges=edges, dt=dt)
+    except ModelError as error:
+        raise ModelError(f"{where}: {error.message}", hint=error.hint) from None
 
 
 def _described(description: Mapping[str, Any], where: str) -> tuple[float, dict[str, Mapping[str, Any]]]:

@@ -93,6 +93,8 @@ def _node(name: str, node: Node, dt: float) -> Any:
 def _neurons(name: str, lif: LIF, dt: float) -> Any:
     if not np.isfinite(lif.threshold).all() and not (lif.threshold == np.inf).all():
         raise ModelError(f"{name}: some thresholds are infinite and some are not, which NIR cannot hold")
+    if (lif.threshold < 0).any():
+        raise ModelError(f"{name}: threshold = {lif.threshold.min():g}, must not be below the reset at 0")
     tau, zero = time_constant(lif.beta, dt), np.zeros(lif.size)
     fires = {} if lif.silent else {"v_threshold": lif.threshold, "v_reset": zero}
     if lif.alpha.any():

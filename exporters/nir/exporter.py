@@ -31,12 +31,15 @@ class NirExporter:
 
     def export(self, artefact: Artefact, path: Path, *, force: bool = False) -> tuple[Path, ...]:
         beside = manifest_path(path)
-        if path.exists() and not beside.exists() and not force:
-            raise UsageError(
-                f"{path}: exists and is not ours", hint="name another file with -o, or give --force"
-            )
+        if path.suffix != ".nir":
+            raise UsageError(f"{path}: is not the name of a NIR file", hint=f"name it {path.name}.nir")
         if path.is_dir():
             raise UsageError(f"{path}: is a directory", hint="name a file with -o")
+        if not force and (path.exists() or beside.exists()) and not _is_ours(beside):
+            raise UsageError(
+                f"{path}: it or {beside.name} exists and is not ours",
+                hint="name another file with -o, or give --force",
+            )
         data = encode(artefact.network)
         manifest = {
             "format": FORMAT,
@@ -81,6 +84,14 @@ class NirExporter:
 def manifest_path(path: Path) -> Path:
     """Where a ``.nir`` file's manifest lies."""
     return path.with_name(path.name + ".json")
+
+
+def _is_ours(beside: Path) -> bool:
+    try:
+        manifest = from_json(read(beside, MANIFEST_MAX, ModelError), beside, ModelError)
+    except ModelError:
+        return False
+    return manifest.get("format") == FORMAT
 
 
 def _check(manifest: dict[str, object], where: Path) -> None:

@@ -152,7 +152,7 @@ def _fed_by(before: Call | None, call: Call, x: torch.Tensor) -> None:
                 f"{call.name}: its input is not the observation's spikes as the encoder gave them",
                 hint=f"an operation comes before it; {BETWEEN}",
             )
-    elif not before.gave(call.taken):
+    elif not before.gave(call.taken, first=True):
         raise ModelError(
             f"{call.name}: its input is not what {before.name} gave: an operation outside layers, a skip or "
             "a branch stands between them",
@@ -164,13 +164,19 @@ def _ends_in(policy: SpikingPolicy, last: list[Call], output: Any) -> bool:
     """True where the output is the last layer's: in a tick, or over the ticks of a decision."""
     outputs = tensors(output)
     if policy.call == "tick":
-        return bool(outputs) and all(last[0].gave(o) for o in outputs)
+        return bool(outputs) and all(last[0].gave(o) or _membrane(policy, last[0], o) for o in outputs)
     spikes = torch.stack([call.given[0] for call in last])
     allowed = [spikes, spikes.sum(dim=0), spikes[-1]]
     if last[-1].membrane is not None and len(last[-1].given) > 1:
         membranes = torch.stack([call.given[-1] for call in last])
         allowed += [membranes, membranes[-1]]
     return bool(outputs) and all(any(_equal(o, a) for a in allowed) for o in outputs)
+
+
+def _membrane(policy: SpikingPolicy, call: Call, output: torch.Tensor) -> bool:
+    """True where the membrane is what shall be read, and is what was returned."""
+    read = policy.semantics.readout.kind == "membrane" and call.membrane is not None
+    return read and call.membrane is not None and _equal(output, call.membrane)
 
 
 def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -24,7 +24,11 @@ CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 class Call:
     """One call of a layer.
 
-    ``versions`` are the outputs' version counters as the layer left them: an in-place change moves them.
+    Args:
+        taken: its input.
+        given: its outputs; of neurons the spikes first, then perhaps the states.
+        versions: the outputs' version counters as the layer left them: an in-place change moves them.
+        membrane: its potentials after the call, where it has any.
     """
 
     name: str
@@ -36,9 +40,9 @@ class Call:
     def __post_init__(self) -> None:
         self.versions = tuple(t._version for t in self.given)
 
-    def gave(self, tensor: torch.Tensor) -> bool:
-        """True where ``tensor`` is what this call returned, unchanged."""
-        pairs = zip(self.given, self.versions, strict=True)
+    def gave(self, tensor: torch.Tensor, *, first: bool = False) -> bool:
+        """True where ``tensor`` is what this call returned (or the first of it, the spikes), unchanged."""
+        pairs = list(zip(self.given, self.versions, strict=True))[: 1 if first else None]
         return any(same(t, tensor) and t._version == version for t, version in pairs)
 
 
@@ -56,7 +60,7 @@ def replica(module: nn.Module) -> nn.Module:
     except Exception as error:
         raise ModelError(
             f"{type(module).__name__}: cannot be copied: {error}",
-            hint="the export works on a copy, so that your module stays as it is",
+            hint="the export works on a copy, so that yours stays as it is; drop what it keeps of its runs",
         ) from error
     return twin.cpu().eval()
 
@@ -97,8 +101,9 @@ def watched(module: nn.Module) -> Iterator[list[Call]]:
     calls: list[Call] = []
     handles = []
     for name, part in leaves(module).items():
-        handles.append(part.register_forward_pre_hook(_cast(part)))
-        handles.append(part.register_forward_hook(_record(name, calls)))
+        before, after = _hooks(name, part, calls)
+        handles.append(part.register_forward_pre_hook(before))
+        handles.append(part.register_forward_hook(after))
     try:
         yield calls
     finally:
@@ -118,31 +123,22 @@ def tensors(value: Any) -> tuple[torch.Tensor, ...]:
     return tuple(part for part in parts if isinstance(part, torch.Tensor))
 
 
-def _cast(part: nn.Module) -> Any:
+def _hooks(name: str, part: nn.Module, calls: list[Call]) -> tuple[Any, Any]:
+    """What runs before and after each call of a layer."""
     wanted = next((p.dtype for p in (*part.parameters(), *part.buffers()) if p.is_floating_point()), None)
+    taken: list[Any] = []
 
-    def hook(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        part.__dict__["_strl_taken"] = args[0] if args else None
+    def before(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        taken[:] = args[:1]
         if wanted is None:
             return args
         return tuple(a.to(wanted) if isinstance(a, torch.Tensor) else a for a in args)
 
-    return hook
-
-
-def _record(name: str, calls: list[Call]) -> Any:
-    def hook(part: nn.Module, _: Any, output: Any) -> None:
-        taken = part.__dict__.pop("_strl_taken", None)
-        if not isinstance(taken, torch.Tensor):
+    def after(_: nn.Module, __: Any, output: Any) -> None:
+        if not taken or not isinstance(taken[0], torch.Tensor):
             raise ModelError(f"{name}: is not called with a tensor as its first argument")
         membrane = getattr(part, "mem", None)
-        calls.append(
-            Call(
-                name=name,
-                taken=taken,
-                given=tensors(output),
-                membrane=membrane.detach().clone() if isinstance(membrane, torch.Tensor) else None,
-            )
-        )
+        kept = membrane.detach().clone() if isinstance(membrane, torch.Tensor) else None
+        calls.append(Call(name=name, taken=taken[0], given=tensors(output), membrane=kept))
 
-    return hook
+    return before, after

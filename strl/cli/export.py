@@ -79,12 +79,17 @@ def _prose(found: dict[str, Any]) -> str:
 
 def program_lines(program: dict[str, Any]) -> list[str]:
     """A program's summary as lines of prose."""
-    worst = program["worst_error"]
     return [
         f"  program   {program['populations']} populations, {program['neurons']} neurons, "
         f"{program['synapses']} synapses on {program['cores']} of {program['cores_limit']} cores of "
         f"{program['chip']}",
         f"  decision  {program['ticks_per_decision']} ticks, {program['ticks']} of them driven",
-        f"  rounding  at most {worst['largest']:.3g} of the largest weight, in {worst['synapse']}",
+        f"  rounding  {_rounding(program['worst_error'])}",
         f"  digest    {program['digest']}",
     ]
+
+
+def _rounding(worst: dict[str, Any]) -> str:
+    if not worst["largest"]:
+        return "none: every weight lies on the chip's grid"
+    return f"at most {worst['largest']:.3g} of the largest weight, in {worst['synapse']}"
