@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -33,7 +34,8 @@ OPTIONAL = ("lava", "video")
 """Extras that a user may leave out; ``dev`` is not looked at."""
 
 LAVA = Requirement("lava-nc==0.10.0")
-MEND_LAVA = "pip install --no-deps --ignore-requires-python lava-nc==0.10.0 && pip install 'strl[lava]'"
+PIP = f"{shlex.quote(sys.executable)} -m pip install"
+MEND_LAVA = f"{PIP} --no-deps --ignore-requires-python {LAVA} && {PIP} 'strl[lava]'"
 OWN = ("strl", "exporters", "hardware_sims")
 GROUPS = ("strl.frontends", "strl.exporters")
 PROBE_SECONDS = 120.0
@@ -95,16 +97,14 @@ def _packages() -> Iterator[Check]:
     try:
         required = [Requirement(text) for text in metadata.requires("strl") or []]
     except metadata.PackageNotFoundError:
-        yield Check(
-            part="strl", status="missing", found="not installed as a package", mend="pip install -e ."
-        )
+        yield Check(part="strl", status="missing", found="not installed as a package", mend=f"{PIP} -e .")
         return
     for requirement in required:
         if _applies(requirement, ""):
-            yield _package(requirement, f"pip install '{_plain(requirement)}'", needed=True)
+            yield _package(requirement, f"{PIP} '{_plain(requirement)}'", needed=True)
         for extra in OPTIONAL:
             if not _applies(requirement, "") and _applies(requirement, extra):
-                yield _package(requirement, f"pip install 'strl[{extra}]'", needed=False)
+                yield _package(requirement, f"{PIP} 'strl[{extra}]'", needed=False)
     yield _package(LAVA, MEND_LAVA, needed=False)
 
 
@@ -136,7 +136,7 @@ def _shadows() -> Iterator[Check]:
         spec = find_spec(name)
         origin = Path(spec.origin).resolve().parents[1] if spec and spec.origin else None
         if origin is None:
-            yield Check(part=f"package {name}", status="missing", found="not found", mend="pip install -e .")
+            yield Check(part=f"package {name}", status="missing", found="not found", mend=f"{PIP} -e .")
             continue
         folders = {(Path(p or ".") / name).resolve() for p in sys.path}
         others = sorted(str(f) for f in folders if f.is_dir() and f.parent != home)
@@ -161,13 +161,13 @@ def _borders() -> Iterator[Check]:
     for group in GROUPS:
         found = sorted(metadata.entry_points(group=group), key=lambda e: e.name)
         if not found:
-            yield Check(part=group, status="missing", found="no entry point", mend="pip install -e .")
+            yield Check(part=group, status="missing", found="no entry point", mend=f"{PIP} -e .")
         for entry in found:
             part = f"{group.removeprefix('strl.')[:-1]} {entry.name}"
             try:
                 entry.load()
             except (ImportError, AttributeError, StrlError) as error:
-                yield Check(part=part, status="problem", found=_line(error), mend="pip install -e .")
+                yield Check(part=part, status="problem", found=_line(error), mend=f"{PIP} -e .")
             else:
                 yield Check(part=part, status="ok", found=entry.value)
 
@@ -195,7 +195,7 @@ def _environments() -> Iterator[Check]:
         try:
             gymnasium.make(name).close()
         except (gymnasium.error.Error, ImportError) as error:
-            mend = "pip install 'gymnasium[box2d,classic-control]'"
+            mend = f"{PIP} 'gymnasium[box2d,classic-control]'"
             yield Check(part=name, status="problem", found=_line(error), mend=mend)
         else:
             yield Check(part=name, status="ok", found="can be made")
@@ -211,7 +211,7 @@ def _video() -> Check:
             part="ffmpeg",
             status="missing",
             found=_line(error),
-            mend="pip install 'strl[video]'",
+            mend=f"{PIP} 'strl[video]'",
             needed=False,
         )
     return Check(part="ffmpeg", status="ok", found=Path(found).name, needed=False)
@@ -228,7 +228,7 @@ def _backends() -> Iterator[Check]:
         found, mend = f"runs, spikes as defined ({answer.seconds:.1f} s)", ""
         if answer.error:
             status, found = "missing" if answer.missing else "problem", answer.error
-            mend = MEND_LAVA if lava else "pip install -e ."
+            mend = MEND_LAVA if lava else f"{PIP} -e ."
         elif truth.digest and answer.digest != truth.digest:
             status, found = "problem", "runs, but its spikes are not those of the definition"
             mend = "report it, with the output of `strl doctor --json`"

@@ -39,7 +39,7 @@ def test_without_a_needed_package_only_that_is_said(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(metadata, "requires", lambda _: ["no-such-thing-at-all>=1"])
     checks = tuple(doctor.examine())
     assert [c.part for c in checks] == ["Python", "no-such-thing-at-all", "lava-nc"]
-    assert checks[1].mend == "pip install 'no-such-thing-at-all>=1'"
+    assert checks[1].mend == f"{doctor.PIP} 'no-such-thing-at-all>=1'"
     assert doctor.exit_code(checks) == 1
 
 
