@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     from strl.cli.output import emit, say
     from strl.loop.statistics import iqm
-    from strl.training.train import command_line, options, train
+    from strl.training.train import command_line, configure, train
 
     names = ("hidden", "ticks", "encoder", "neuron", "alpha", "beta", "readout", "expert_steps")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     imitation = {name: value for name, value in imitation.items() if value is not None}
     output = Path(args.output)
     done = train(
-        options(args.env, seed=args.seed, given=given, imitation=imitation),
+        configure(args.env, seed=args.seed, given=given, imitation=imitation),
         output,
         command=command_line(sys.argv[1:], output),
     )

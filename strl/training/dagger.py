@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from strl.errors import UsageError
 from strl.training.episodes import VALIDATION_SEEDS, Act, make_env, returns, training_seeds
 from strl.training.grid import on_grid
 from strl.training.student import Student
@@ -51,6 +52,15 @@ class Imitation:
     noise: float = 0.2
     spike_cost: float = 0.0
     episodes: int = 50
+
+    def __post_init__(self) -> None:
+        for name in ("lanes", "steps", "updates", "batch", "episodes"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} = {getattr(self, name)}, must be at least 1")
+        if self.rounds < 0 or self.spike_cost < 0:
+            raise UsageError(f"rounds = {self.rounds}, spike cost = {self.spike_cost}: must not be negative")
+        if self.episodes > len(VALIDATION_SEEDS):
+            raise UsageError(f"episodes = {self.episodes}, must be at most {len(VALIDATION_SEEDS)}")
 
 
 class Run:

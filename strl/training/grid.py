@@ -47,7 +47,7 @@ def on_grid(module: nn.Sequential) -> Iterator[None]:
 
 
 def _project(layer: nn.Linear, neurons: Any) -> None:
-    step = max(float(layer.weight.abs().max()), 1e-12) / STEPS
+    step = max(float(layer.weight.detach().abs().max()), 1e-12) / STEPS
     grid = 2.0 ** math.ceil(math.log2(step) - 1e-9)
     scale = grid / step * float(neurons.threshold)  # of weights on the grid to weights for a threshold of 1
     weight = torch.clamp(torch.round(layer.weight / step), -STEPS, STEPS)

@@ -96,6 +96,7 @@ def train(options: Training, output: Path, *, command: str = "") -> Trained:
     torch.set_num_threads(1)  # sums in one order, whatever the machine
     env = make_env(options.env)
     _check_spaces(env)
+    _policy(options, _semantics(options, env, _any_observation(env)))  # what is wrong with them is said now
     discrete = isinstance(env.action_space, gym.spaces.Discrete)
     recipe = expert_recipe(options.env, discrete=discrete, steps=options.expert_steps)
     folder = _folder(output, options, recipe)
@@ -124,7 +125,7 @@ def train(options: Training, output: Path, *, command: str = "") -> Trained:
     return Trained(path=output, validation=validation, test=test)
 
 
-def options(env: str, *, seed: int = 0, given: Mapping[str, Any], imitation: Mapping[str, Any]) -> Training:
+def configure(env: str, *, seed: int = 0, given: Mapping[str, Any], imitation: Mapping[str, Any]) -> Training:
     """The defaults, the environment's recipe over them, and over both what was given.
 
     Raises:
@@ -188,6 +189,11 @@ def _observations(expert: Act, options: Training) -> NDArray[Any]:
             now = env.reset()[0]
     env.close()
     return np.stack(seen)
+
+
+def _any_observation(env: gym.Env[Any, Any]) -> NDArray[Any]:
+    assert isinstance(env.observation_space, gym.spaces.Box)
+    return np.ones((1, *env.observation_space.shape))
 
 
 def _semantics(options: Training, env: gym.Env[Any, Any], seen: NDArray[Any]) -> Semantics:

@@ -1,0 +1,289 @@
+"""Policies: the MLP's neurons, checkpoints good and bad, a user's own factory, the shipped ones."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from strl.cli import main
+from strl.codecs import decoder, encoder
+from strl.errors import ModelError
+from strl.ir import EnvironmentSpec, Readout, Semantics
+from strl.policies import Checkpoint, SpikingPolicy, load, load_policy, save, shipped
+from strl.policies.mlp import MLPConfig, SpikingMLP
+
+
+def policy(**settings: Any) -> SpikingPolicy:
+    torch.manual_seed(0)
+    config = MLPConfig(inputs=3, outputs=2, **{"hidden": (5, 4), **settings})
+    semantics = Semantics(
+        ticks=4,
+        state="reset",
+        readout=Readout(kind=config.readout),
+        encoder={"kind": "rate", "low": [-1.0] * 3, "high": [1.0] * 3, "random": False},
+        decoder={"kind": "argmax", "actions": 2, "per_action": 1, "first": 0},
+        environment=EnvironmentSpec(id="CartPole-v1", observation_shape=(3,), actions=2),
+    )
+    return SpikingPolicy(module=SpikingMLP(config), semantics=semantics)
+
+
+@pytest.mark.parametrize("neuron", ["leaky", "synaptic"])
+@pytest.mark.parametrize("readout", ["membrane", "count"])
+def test_a_checkpoint_is_the_policy(tmp_path: Path, neuron: str, readout: str) -> None:
+    made = policy(neuron=neuron, readout=readout, alpha=0.3, beta=0.7)
+    with torch.no_grad():
+        made.module.lif1.threshold.fill_(1.25)
+    save(Checkpoint(policy=made, record={"command": "none"}), tmp_path / "a")
+    save(Checkpoint(policy=made, record={"command": "none"}), tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+
+    found = load(tmp_path / "a")
+    assert found.record == {"command": "none"}
+    assert found.policy.semantics == made.semantics
+    assert found.policy.module.config == made.module.config
+    x = torch.rand(6, 3)
+    for _ in range(5):
+        assert torch.equal(made.module(x), found.policy.module(x))
+    assert torch.equal(made.module.out.mem, found.policy.module.out.mem)
+    assert float(found.policy.module.lif1.threshold) == 1.25
+
+
+def test_retentions_are_on_the_chips_grid() -> None:
+    module = policy(neuron="synaptic", alpha=0.3333, beta=0.7777).module
+    for value in (module.lif1.alpha, module.lif1.beta, module.out.beta):
+        assert float(value) * 4096 == round(float(value) * 4096)
+
+
+def test_neurons_reset_to_zero_in_the_tick_of_the_spike() -> None:
+    module = policy().module
+    module(torch.ones(1, 3) * 50)
+    spiked = module.lif1(torch.full((1, 5), 100.0)) > 0
+    assert spiked.all()
+    assert (module.lif1.mem == 0).all()
+
+
+def test_a_membrane_read_out_never_resets() -> None:
+    module = policy(readout_beta=0.5).module
+    for expected in (10.0, 15.0, 17.5):
+        module.out(torch.full((1, 2), 10.0))
+        assert (module.out.mem == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hidden": ()}, "0 hidden layers"),
+        ({"hidden": (4, 0)}, r"hidden\[1\] = 0"),
+        ({"neuron": "lapicque"}, "neuron = 'lapicque'"),
+        ({"beta": 1.0}, "beta = 1.0"),
+        ({"alpha": float("nan")}, "alpha = nan"),
+        ({"readout": "rate"}, "readout = 'rate'"),
+    ],
+)
+def test_bad_configurations_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        MLPConfig(inputs=1, outputs=1, **settings)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    path = tmp_path / "policy.safetensors"
+    save(Checkpoint(policy=policy()), path)
+    return path
+
+
+def change(path: Path, edit: Any) -> None:
+    """Write the checkpoint again with an edited header entry."""
+    data = path.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    table = json.loads(data[8 : 8 + length])
+    entry = json.loads(table["__metadata__"]["strl"])
+    edit(entry)
+    table["__metadata__"]["strl"] = json.dumps(entry)
+    text = json.dumps(table).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="there is no such file"):
+        load(tmp_path / "nothing")
+
+
+def test_a_folder_is_not_a_policy(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be read"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 3, 8, 100, -1, -50])
+def test_a_truncated_file(kept: Path, keep: int) -> None:
+    kept.write_bytes(kept.read_bytes()[:keep])
+    with pytest.raises(ModelError):
+        load(kept)
+
+
+def test_a_longer_file(kept: Path) -> None:
+    kept.write_bytes(kept.read_bytes() + b"x")
+    with pytest.raises(ModelError, match="its header promises"):
+        load(kept)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"hello, this is not a checkpoint at all",
+        pickle.dumps({"weights": [1, 2, 3]}),
+        struct.pack("<Q", 2**63) + b"{}",
+        struct.pack("<Q", 2) + b"{}",
+        struct.pack("<Q", 4) + b"null",
+        struct.pack("<Q", 20) + b'{"__metadata__": 17} ',
+        struct.pack("<Q", 4000) + b"[" * 4000,
+    ],
+)
+def test_a_foreign_file(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "foreign"
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match=r"is not a policy of strl's"):
+        load(path)
+
+
+def test_other_peoples_safetensors(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    save_file({"weight": torch.zeros(2, 2)}, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"is not a policy of strl's"):
+        load(path)
+
+
+def test_a_newer_file(kept: Path) -> None:
+    change(kept, lambda entry: entry.update(version=2, strl="9.0"))
+    with pytest.raises(ModelError, match="format 2, this strl") as raised:
+        load(kept)
+    assert "9.0" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda e: e.pop("semantics"), "lacks or garbles 'semantics'"),
+        (lambda e: e["semantics"].update(ticks=0), "ticks = 0"),
+        (lambda e: e["semantics"].update(ticks="8"), "ticks = '8'"),
+        (lambda e: e["semantics"].update(colour="red"), "field 'colour' is unknown"),
+        (lambda e: e["semantics"]["environment"].pop("id"), "field 'id' is missing"),
+        (lambda e: e["architecture"].update(kind="gpt"), "architecture 'gpt'"),
+        (lambda e: e["architecture"].update(colour="red"), "colour"),
+        (lambda e: e["architecture"].update(hidden=[5]), "tensor 'lif2.threshold' is too much"),
+        (
+            lambda e: e["architecture"].update(hidden=[5, 3]),
+            r"tensor 'linear2.weight' is torch.float32 \[4, 5\]",
+        ),
+        (lambda e: e["architecture"].update(hidden=[10**9]), r"hidden\[0\] = 1000000000"),
+        (lambda e: e["architecture"].update(hidden=7), "garbled"),
+    ],
+)
+def test_a_garbled_header(kept: Path, edit: Any, message: str) -> None:
+    change(kept, edit)
+    with pytest.raises(ModelError, match=message):
+        load(kept)
+
+
+def test_weights_that_are_not_finite(kept: Path) -> None:
+    made = policy()
+    with torch.no_grad():
+        made.module.linear1.weight[0, 0] = float("nan")
+    save(Checkpoint(policy=made), kept)
+    with pytest.raises(ModelError, match=r"'linear1.weight' holds a value that is not finite"):
+        load(kept)
+
+
+def test_a_users_own_module_is_not_a_checkpoint(tmp_path: Path) -> None:
+    own = SpikingPolicy(module=torch.nn.Linear(1, 1), semantics=policy().semantics)
+    with pytest.raises(ModelError, match="a Linear cannot be kept") as raised:
+        save(Checkpoint(policy=own), tmp_path / "own")
+    assert "file.py:factory" in raised.value.hint
+
+
+OWN = """
+from strl.policies import shipped, load
+
+def make():
+    return load(shipped()["cartpole-mlp"]).policy
+
+def wrong():
+    return 3
+
+def broken():
+    return 1 / 0
+
+not_a_function = 4
+"""
+
+
+def test_a_users_own_factory(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    assert load_policy(f"{file}:make").semantics == load_policy("cartpole-mlp").semantics
+    for name, message in {
+        "wrong": "returned a int, must be a strl.policies.policy.SpikingPolicy",
+        "broken": "raised ZeroDivisionError: division by zero",
+        "mak": "there is no function 'mak'",
+        "not_a_function": "there is no function",
+    }.items():
+        with pytest.raises(ModelError, match=message) as raised:
+            load_policy(f"{file}:{name}")
+        assert raised.value.hint
+    with pytest.raises(ModelError, match=r"see line 11 of own\.py"):
+        load_policy(f"{file}:broken")
+    with pytest.raises(ModelError, match="which function makes the policy"):
+        load_policy(str(file))
+    with pytest.raises(ModelError, match="there is no such file"):
+        load_policy(f"{tmp_path}/none.py:make")
+    file.write_text("def broken(:\n")
+    with pytest.raises(ModelError, match=r"SyntaxError(.|\n)*see line 1 of own.py"):
+        load_policy(f"{file}:make")
+
+
+def test_an_unknown_name_is_answered_with_a_known_one() -> None:
+    with pytest.raises(ModelError, match="did you mean 'cartpole-mlp'"):
+        load_policy("cartpol-mlp")
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_shipped_policies_say_how_they_were_made(name: str) -> None:
+    found = load(shipped()[name])
+    semantics, record = found.policy.semantics, found.record
+    assert record["command"] == f"strl train --env {semantics.environment.id} --seed 0 -o {name}.safetensors"
+    assert record["seeds"]["test"].startswith("0..99")
+    assert record["returns"]["test_iqm"] >= {"cartpole": 495, "lunarlander": 220, "acrobot": -90}[name[:-4]]
+    config = found.policy.module.config
+    assert encoder(semantics.encoder).size == config.inputs
+    assert decoder(semantics.decoder).size == config.outputs
+    assert semantics.ticks <= 8
+    assert "/" not in record["command"]
+
+
+def test_all_three_are_shipped() -> None:
+    assert sorted(shipped()) == ["acrobot-mlp", "cartpole-mlp", "lunarlander-mlp"]
+
+
+def test_the_shipped_cartpole_balances() -> None:
+    from strl.training.episodes import returns
+    from strl.training.student import Student
+
+    np.testing.assert_array_equal(returns(Student(load_policy("cartpole-mlp")), "CartPole-v1", range(5)), 500)
+
+
+def test_strl_policies_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["policies", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["policies"]
+    assert set(found) == set(shipped())
+    assert found["cartpole-mlp"]["network"] == "4-64-64-2"
+    assert main(["policies"]) == 0
+    assert "strl train --env CartPole-v1" in capsys.readouterr().out
