@@ -71,7 +71,6 @@ def _show(name: str, folder: Path, args: argparse.Namespace) -> _Show:
     from strl.loop.compare import compare
     from strl.loop.evaluate import Entrant, evaluate
     from strl.loop.subject import resolve
-    from strl.report.source import TRACE
 
     bundle = folder / "bundle"
     subject = resolve(name)
@@ -85,9 +84,6 @@ def _show(name: str, folder: Path, args: argparse.Namespace) -> _Show:
             output=folder / "compare",
             progress=progress,
         )
-    for side, backend in (("a", "float"), ("b", "loihi")):
-        trace = folder / "compare" / side / TRACE
-        evaluate(Entrant.of(loaded, backend), episodes=1, trace=trace)
     note(f"  {args.episodes} episodes as float network and on the chip (kernel), compared")
     lava: dict[str, Evaluation] = {}
     skipped: dict[str, str] = {}

@@ -12,7 +12,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         nargs="+",
         help="directory of strl run -o or strl compare -o, or a file of their --json; "
-        "spikes are shown where the directory of a run holds a trace.npz",
+        "spikes are shown for comparisons, and runs with --trace DIR/trace.npz",
     )
     parser.add_argument("-o", "--output", metavar="FILE", default="report.html", help="default: report.html")
     parser.add_argument("--bundle", metavar="DIR", help="show how full its cores are")

@@ -20,6 +20,7 @@ from strl.loop.journal import write_json
 from strl.loop.results import Evaluation
 from strl.loop.runner import play
 from strl.loop.statistics import interval, mean_rows
+from strl.loop.trace import FILE
 
 DEFAULT_TOLERANCE = 0.05
 """What ``equivalent`` means where no tolerance is asked for."""
@@ -159,7 +160,8 @@ def compare(
 
     Args:
         a, b: subjects; without ``b`` it is ``a`` again, on the other backend.
-        output: directory for both runs (``a``, ``b``, each resumable) and ``compare.json``.
+        output: directory for both runs (``a``, ``b``, each resumable, with the trace of the first episode)
+            and ``compare.json``.
         tolerance: see ``Comparison.equivalent``; 0.05 where it is not given.
         progress: called with every finished episode: A's, B's, then A's with B in its shadow.
 
@@ -182,6 +184,7 @@ def compare(
             seed=seed,
             batch=batch,
             output=None if output is None else output / side,
+            trace=None if output is None else _new(output / side / FILE),
             progress=progress,
         )
         for side, entrant in (("a", first), ("b", second))
@@ -203,6 +206,11 @@ def compare(
     if output is not None:
         write_json(output / "compare.json", found.to_dict())
     return found
+
+
+def _new(path: Path) -> Path | None:
+    """The path, unless something is there."""
+    return None if path.exists() else path
 
 
 @dataclass(slots=True, kw_only=True)

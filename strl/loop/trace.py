@@ -18,6 +18,9 @@ from strl.content import Content
 from strl.errors import StrlError, UsageError
 from strl.loop.agent import Agent
 
+FILE = "trace.npz"
+"""Name of the trace in a run's directory, where `strl report` looks for it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trace(Content):

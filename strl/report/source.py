@@ -11,11 +11,8 @@ from typing import Any
 from strl.chip.compile import Compiled
 from strl.chip.fit import utilization
 from strl.errors import UsageError
-from strl.loop.trace import Trace
+from strl.loop.trace import FILE, Trace
 from strl.report.data import Chapter, Core, difference_of, run_of
-
-TRACE = "trace.npz"
-"""Where a run directory keeps the trace that its report shows (`strl run -o DIR --trace DIR/trace.npz`)."""
 
 
 def chapters(paths: Sequence[Path]) -> list[Chapter]:
@@ -89,6 +86,6 @@ def _from_json(path: Path, folder: Path | None) -> Chapter:
 
 
 def _trace(folder: Path | None) -> Trace | None:
-    if folder is None or not (folder / TRACE).exists():
+    if folder is None or not (folder / FILE).exists():
         return None
-    return Trace.load(folder / TRACE)
+    return Trace.load(folder / FILE)
