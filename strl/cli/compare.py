@@ -97,5 +97,5 @@ def summary(found: Comparison) -> str:
             if first is None
             else f", first in seed {first.seed} decision {first.decision} tick {first.tick}"
         )
-        lines.append(f"  {name:10} {population.share:.3%} of spikes differ{at}")
+        lines.append(f"  {name:10} {100 * population.share:.3g} % of spikes differ{at}")
     return "\n".join(lines)

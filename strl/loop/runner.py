@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import Any, Protocol
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 
@@ -77,6 +78,8 @@ def play(
         EnvironmentFault: an environment fails, or gives what is not a number; names environment, seed and
             step. Episodes that ended before are yielded first.
     """
+    if not seeds:
+        return
     waiting = deque(seeds)
     clock = time.perf_counter()
     with ExitStack() as stack:
@@ -84,6 +87,7 @@ def play(
             stack.enter_context(closing(environment.make())) for _ in range(min(agent.batch, len(seeds)))
         ]
         live = [_Slot(k, world) for k, world in enumerate(worlds)]
+        space = worlds[0].action_space
         observations = np.zeros((agent.batch, *agent.semantics.environment.observation_shape))
         starting = live
         while live:
@@ -94,7 +98,7 @@ def play(
             actions = agent.act(observations)
             if watcher is not None:
                 watcher.decided(agent, observations, actions, [s.index for s in live])
-            ended, fault = _step(agent, environment.id, live, actions, observations)
+            ended, fault = _step(agent, environment.id, live, space, actions, observations)
             if ended:
                 counts, now = agent.counts(), time.perf_counter()
                 for number, slot in enumerate(ended):
@@ -118,11 +122,16 @@ def _begin(agent: Agent, name: str, slots: list[_Slot], seeds: list[int], observ
 
 
 def _step(
-    agent: Agent, name: str, live: list[_Slot], actions: Action, observations: Float
+    agent: Agent,
+    name: str,
+    live: list[_Slot],
+    space: gymnasium.Space[Any],
+    actions: Action,
+    observations: Float,
 ) -> tuple[list[_Slot], EnvironmentFault | None]:
     """Step every live slot; gives those whose episode ended, and a fault that stopped the round."""
     raster = agent.raster
-    moves = _moves(actions, live[0].world)
+    moves = _moves(actions, space)
     data = actions.tobytes()
     width = len(data) // agent.batch
     ended: list[_Slot] = []
@@ -151,9 +160,8 @@ def _step(
     return ended, None
 
 
-def _moves(actions: Action, world: World) -> Any:
+def _moves(actions: Action, space: gymnasium.Space[Any]) -> Any:
     """What each slot's environment is given."""
-    space = world.action_space
     if isinstance(space, spaces.Discrete):
         return actions.tolist()
     return actions.reshape(len(actions), *(space.shape or ()))
