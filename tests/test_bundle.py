@@ -236,6 +236,13 @@ def _program(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
     return damage
 
 
+def _floats(folder: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    path = folder / "weights.safetensors"
+    save_file({name: array.astype("f8") for name, array in load_file(path).items()}, path)
+
+
 HARM: dict[str, tuple[Callable[[Path], Any], str]] = {
     "giant": (_program(lambda r: r["populations"][0].update(size=10**12)), "size = 1000000000000"),
     "odd kind": (_program(lambda r: r["populations"][0].update(kind="x")), "no population is a 'x'"),
@@ -243,7 +250,18 @@ HARM: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no weights": (_program(lambda r: r["synapses"][0].update(name="x")), "weight/x"),
     "odd field": (_program(lambda r: r["synapses"][0].update(more=1)), "more"),
     "far delay": (_program(lambda r: r["synapses"][0].update(delay=99)), "delay = 99"),
-    "text delay": (_program(lambda r: r["synapses"][0].update(delay="1")), "program: TypeError"),
+    "text delay": (_program(lambda r: r["synapses"][0].update(delay="1")), "delay = '1'"),
+    "true delay": (_program(lambda r: r["synapses"][0].update(delay=True)), "delay = True"),
+    "odd format": (_program(lambda r: r["synapses"][0].update(format="x")), "format = 'x', must be dense or"),
+    "odd state": (_program(lambda r: r["schedule"].update(state="x")), "state = 'x'"),
+    "odd window": (_program(lambda r: r["readout"].update(stop=0)), "stop = 0"),
+    "odd unit": (_program(lambda r: r["readout"].update(unit="1")), "unit = '1'"),
+    "odd name": (_program(lambda r: r["populations"][0].update(name=3)), "name = 3, must be a name"),
+    "odd offset": (_program(lambda r: r["populations"][0].update(offset=-1)), "offset = -1"),
+    "far core": (_program(lambda r: r["placement"][0].update(core=128)), r"core = 128, .* 0\.\.127"),
+    "odd part": (_program(lambda r: r["placement"][0].update(stop=99)), "stop = 99"),
+    "other part": (_program(lambda r: r["placement"][0].update(population="x")), "program: KeyError"),
+    "float weights": (_floats, "is float64, must be int"),
     "long decision": (_program(lambda r: r["schedule"].update(total=10**9)), "total = 1000000000"),
     "other program": (
         _program(lambda r: r["synapses"][0].update(weight_exp=0)),
