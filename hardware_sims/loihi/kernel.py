@@ -25,6 +25,7 @@ disk knows a compiled function by the file it is in, and by nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -196,9 +197,17 @@ def compiled(function: Callable[..., Any], inline: str = "never") -> Any:
     handed over in more registers than the machine has.
     """
     try:
-        return numba.njit(cache=True, nogil=True, inline=inline)(function)
+        dispatcher = numba.njit(cache=True, nogil=True, inline=inline)(function)
     except RuntimeError:  # numba: "no locator available", where neither folder it would use is writable
         return numba.njit(nogil=True, inline=inline)(function)
+    save = dispatcher._cache.save_overload
+
+    def save_if_possible(*compilation):
+        with contextlib.suppress(OSError):  # a full disk costs the cache, not the run
+            save(*compilation)
+
+    dispatcher._cache.save_overload = save_if_possible
+    return dispatcher
 
 
 def _summed(rows, base, blocks, block, events, count):

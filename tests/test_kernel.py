@@ -1,0 +1,246 @@
+"""The kernel equals the definition bit for bit, and these tests would notice if it did not."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hardware_sims.loihi import DefinitionBackend, LoihiBackend, definition, kernel, session
+from hardware_sims.loihi.session import LoihiSession
+from strl.chip import Program
+from strl.errors import BackendError
+from strl.quantize.network import Lif, Population, Source, Synapse
+from strl.testing import random_program, random_spikes
+from strl.testing.conformance import compare_counts, compare_decisions
+
+PROGRAMS = 1200
+
+
+def compare(
+    program: Program, *, seed: int, batch: int, change: Callable[[LoihiSession], None] | None = None
+) -> None:
+    """AssertionError where kernel and definition differ in u, v, spikes, read-out or counts."""
+    ours = LoihiSession(program, batch)
+    theirs = DefinitionBackend().load(program, batch=batch)
+    if change is not None:
+        change(ours)
+    for decision in range(3):
+        if decision == 2:
+            ours.reset([batch - 1])
+            theirs.reset([batch - 1])
+        spikes = random_spikes(program, 7 * seed + decision, batch=batch)
+        where = f"seed {seed}, decision {decision}"
+        compare_decisions(ours.run(spikes), theirs.run(spikes), program, where)
+        compare_counts(ours.counts(), theirs.counts(), where)
+        for name in theirs.u:
+            assert np.array_equal(ours.u[name], theirs.u[name]), f"{where}: u of {name}"
+            assert np.array_equal(ours.v[name], theirs.v[name]), f"{where}: v of {name}"
+
+
+@pytest.mark.parametrize("tenth", range(10))
+def test_random_programs(tenth: int) -> None:
+    for seed in range(tenth * PROGRAMS // 10, (tenth + 1) * PROGRAMS // 10):
+        compare(random_program(seed), seed=seed, batch=1 + seed % 3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**63 - 1), largest=st.sampled_from([1, 31, 33, 70]), batch=st.integers(1, 5))
+def test_programs_nobody_chose(seed: int, largest: int, batch: int) -> None:
+    compare(random_program(seed, largest=largest), seed=seed % 2**32, batch=batch)
+
+
+def test_random_programs_reach_the_corners(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: set[str] = set()
+    plain = definition.update
+
+    def watched(u: Any, v: Any, a: Any, lif: Lif) -> Any:
+        raw = definition.decay(u, 4095 - lif.du.astype(np.int64)) + (a << 6)
+        after, potential, spikes = plain(u, v, a, lif)
+        raw_v = definition.decay(v, 4096 - lif.dv.astype(np.int64)) + after
+        seen.update(
+            name
+            for name, found in {
+                "u wraps down": raw > definition.LIMIT,
+                "u wraps up": raw <= -definition.LIMIT,
+                "u stays beyond 24 bits": np.abs(after) > definition.LIMIT,
+                "v clips above": raw_v >= definition.LIMIT,
+                "v clips below": potential == 1 - definition.LIMIT,
+                "a spike": spikes,
+                "a threshold of 0": lif.vth == 0,
+                "a threshold of 131071": lif.vth == 131071,
+            }.items()
+            if np.any(found)
+        )
+        return after, potential, spikes
+
+    monkeypatch.setattr(definition, "update", watched)
+    for seed in range(300):
+        program = random_program(seed)
+        ours = DefinitionBackend().load(program, batch=2)
+        for decision in range(3):
+            ours.run(random_spikes(program, seed + decision, batch=2))
+        for s in program.synapses:
+            ticks = range(program.schedule.total)
+            seen.update(
+                name
+                for name, found in {
+                    "blanked": any(program.blanked(s, t) for t in ticks),
+                    "recurrent": s.pre == s.post,
+                    "delay 63": s.delay == 63,
+                    "exponent -7": s.weight_exp == -7,
+                    "exponent 7": s.weight_exp == 7,
+                    "odd": bool((s.weight & 1).any()),
+                    "even": not (s.weight & 1).any(),
+                    "-256 and 255": {-256, 255} <= set(s.weight.flat),
+                }.items()
+                if found
+            )
+        seen |= {program.schedule.state, program.readout.kind, f"{len(program.sources)} sources"}
+    assert len(seen) == 23, sorted(seen)
+
+
+def _nudge(name: str, index: Any, by: int) -> Callable[[LoihiSession], None]:
+    def change(ours: LoihiSession) -> None:
+        array = getattr(ours._layout, name)
+        array[index] += by
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _nudge("parameters", kernel.FACTOR_U, -1),
+        _nudge("parameters", kernel.FACTOR_V, -1),
+        _nudge("parameters", kernel.THRESHOLD, 1),
+        _nudge("rows", ..., 1),
+        _nudge("synapses", (..., kernel.DELAY), -1),
+        _nudge("synapses", (..., kernel.EXPONENT), 1),
+        _nudge("synapses", (..., kernel.BLANK_TO), 1),
+        _nudge("populations", (..., kernel.START), 1),
+    ],
+    ids=["du", "dv", "vth", "weight", "delay", "exponent", "blanked", "start"],
+)
+def test_one_wrong_constant_is_noticed(change: Callable[[LoihiSession], None]) -> None:
+    def compare_all() -> None:
+        for seed in range(100):
+            compare(random_program(seed), seed=seed, batch=1, change=change)
+
+    with pytest.raises(AssertionError):
+        compare_all()
+
+
+def test_more_rows_than_16_bits_hold() -> None:
+    """1000 senders that all spike at once with the largest weights, odd ones among them."""
+    template = random_program(0)
+    for weight in (-256, 255, 254):
+        populations = (
+            Population(name="in", size=1000, kind=Source()),
+            Population(
+                name="out",
+                size=33,
+                kind=Lif(du=np.full(33, 7), dv=np.full(33, 9), vth=np.full(33, 131071)),
+            ),
+        )
+        synapse = Synapse(name="w", pre="in", post="out", weight=np.full((33, 1000), weight), weight_exp=7)
+        program = replace(
+            template,
+            populations=populations,
+            synapses=(synapse,),
+            readout=replace(template.readout, population="out", kind="membrane"),
+        )
+        ours, theirs = LoihiSession(program, 1), DefinitionBackend().load(program)
+        for _ in range(5):
+            spikes = np.ones((program.schedule.ticks, 1, 1000), np.uint8)
+            compare_decisions(ours.run(spikes), theirs.run(spikes), program, f"weight {weight}")
+            assert np.array_equal(ours.u["out"], theirs.u["out"])
+
+
+def test_a_fan_in_beyond_32_bits_is_refused() -> None:
+    template = random_program(0)
+    wide = 66_000
+    program = replace(
+        template,
+        populations=(
+            Population(name="in", size=wide, kind=Source()),
+            Population(name="out", size=1, kind=Lif(du=np.zeros(1), dv=np.zeros(1), vth=np.ones(1))),
+        ),
+        synapses=(Synapse(name="w", pre="in", post="out", weight=np.full((1, wide), -256), weight_exp=7),),
+        readout=replace(template.readout, population="out"),
+    )
+    with pytest.raises(BackendError, match="32 bits"):
+        LoihiBackend().load(program)
+
+
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "SHARE", 1)
+    for seed in range(20):
+        program = random_program(seed)
+        shared, alone = LoihiSession(program, 5, threads=3), LoihiSession(program, 5)
+        assert (shared.threads, alone.threads) == (3, 1)
+        for decision in range(3):
+            spikes = random_spikes(program, seed + decision, batch=5)
+            compare_decisions(shared.run(spikes), alone.run(spikes), program, f"seed {seed}")
+            compare_counts(shared.counts(), alone.counts(), f"seed {seed}")
+        with pytest.raises(BackendError, match="0 or 1"):
+            shared.run(np.full_like(spikes, 2))
+        shared.close()
+
+
+def test_threads_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRL_THREADS", "3")
+    assert LoihiBackend().threads == 3
+    for wrong in ("0", "-1", "many"):
+        monkeypatch.setenv("STRL_THREADS", wrong)
+        with pytest.raises(BackendError):
+            LoihiBackend()
+
+
+def test_decisions_do_not_share_memory() -> None:
+    program = random_program(1)
+    ours = LoihiSession(program, 2)
+    spikes = np.ones_like(random_spikes(program, 0, batch=2))
+    first = ours.run(spikes)
+    raster, readout = first.raster.copy(), first.readout.copy()
+    ours.run(np.zeros_like(spikes))
+    assert np.array_equal(first.raster, raster)
+    assert np.array_equal(first.readout, readout)
+
+
+def _increment(x: int) -> int:
+    return x + 1
+
+
+def test_no_folder_for_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = kernel.numba.njit
+
+    def njit(**options: Any) -> Any:
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available for file")
+        return plain(**options)
+
+    monkeypatch.setattr(kernel.numba, "njit", njit)
+    assert kernel.compiled(_increment)(1) == 2
+
+
+def test_a_full_disk_costs_only_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
+    assert kernel.compiled(_increment)(1) == 2
+
+
+def test_the_definition_loads_without_numba() -> None:
+    code = "import sys, hardware_sims.loihi; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
