@@ -117,17 +117,15 @@ def raster(aligned: Aligned) -> Figure:
         {
             "type": "scatter",
             "mode": "markers",
-            "name": f"{name} ({len(spikes):,})",
+            "name": name,
             "x": [tick for tick, _ in spikes],
             "y": [row for _, row in spikes],
             "marker": {"color": hue, "size": 4, "symbol": "square"},
             "hovertemplate": "tick %{x}<extra></extra>",
         }
         for name, hue, spikes in kinds
-        if spikes or (aligned.paired and name != "both")
+        if spikes
     ]
-    if not aligned.paired:
-        data[0]["name"] = f"spikes ({len(aligned.both):,})"
     shapes = [
         {"type": "line", "x0": x - 0.5, "x1": x - 0.5, "yref": "paper", "y0": 0, "y1": 1}
         | {"line": {"color": "#c3cad4", "width": 1, "dash": "dot"}}
@@ -144,7 +142,9 @@ def raster(aligned: Aligned) -> Figure:
     span = {"range": [-0.5, aligned.ticks * aligned.decisions - 0.5]}
     height = min(760, 150 + 4 * aligned.height + 10 * len(aligned.rows))
     top_down = {"range": [aligned.height - 0.5, -0.5], **names}
-    return {"data": data, "layout": layout(height, "tick", "", shapes=shapes, xaxis=span, yaxis=top_down)}
+    legend = aligned.paired
+    found = layout(height, "tick", "", shapes=shapes, xaxis=span, yaxis=top_down, showlegend=legend)
+    return {"data": data, "layout": found}
 
 
 def energy(profiles: Sequence[Energy]) -> Figure:
