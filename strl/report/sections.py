@@ -103,8 +103,9 @@ def _raster(chapter: Chapter) -> Section | None:
     if aligned.paired:
         lead += (
             " The chip's pipeline delay is taken out, so that a tick is the same in both."
-            f" Both saw the same observations for {aligned.same} decisions. Shown: {len(aligned.both):,} spikes"
-            f" in both, {len(aligned.only_float):,} in float only, {len(aligned.only_chip):,} on the chip only."
+            f" Both saw the same observations for {aligned.same} decisions."
+            f" Shown: {len(aligned.both):,} spikes in both, {len(aligned.only_float):,} in float only,"
+            f" {len(aligned.only_chip):,} on the chip only."
         )
     if aligned.cut:
         lead += f" Of {escape(', '.join(aligned.cut))} the first {MOST_NEURONS} neurons are shown."
