@@ -20,9 +20,11 @@ import pytest
 from hypothesis import given, settings
 
 from exporters.nir import NirExporter, decode, describe, encode, scan
+from exporters.nir.forms import KINDS
+from exporters.nir.scan import FIELDS
 from strl.chip.exporter import Artefact
 from strl.errors import BundleError, ModelError, UsageError
-from strl.ir import LIF, Delay, EnvironmentSpec, Input, Linear, Network, Output, Readout, Semantics
+from strl.ir import LIF, Delay, EnvironmentSpec, Input, Linear, Network, Node, Output, Readout, Semantics
 
 CASES = Path(__file__).parents[2] / "shared" / "cases"
 BAD = sorted((CASES / "bad_files").glob("*.nir"))
@@ -135,6 +137,21 @@ class TestRoundTrip:
     def test_a_threshold_below_the_reset_is_refused(self) -> None:
         with pytest.raises(ModelError, match="lif: threshold = -1, must not be below the reset"):
             encode(chain(lif=lif(3, threshold=np.array([1.0, -1, 1]))))
+
+    def test_a_node_without_a_name_is_refused(self) -> None:
+        network = chain(**{"": lif(3)})
+        with pytest.raises(ModelError, match="a node has an empty name"):
+            encode(network)
+
+    def test_a_node_nir_has_no_word_for_is_refused(self) -> None:
+        class Odd(Node):
+            kind = "odd"
+
+        with pytest.raises(ModelError, match="mine: NIR has no node for a odd"):
+            encode(chain(lif=lif(3), mine=Odd()))
+
+    def test_whatever_is_written_is_scanned(self) -> None:
+        assert {kind.__name__ for kind in KINDS} == set(FIELDS)
 
     def test_mixed_infinite_thresholds_are_refused(self) -> None:
         with pytest.raises(ModelError, match="lif: some thresholds are infinite"):

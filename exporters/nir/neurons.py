@@ -1,0 +1,142 @@
+"""LIF populations in NIR's continuous time, and back.
+
+Parameters are snnTorch's (its export_nir): tau = dt/(1 − beta), r = tau/dt, tau_syn = dt/(1 − alpha),
+w_in = tau_syn/dt, v_leak = v_reset = 0; so that NIR's forward Euler step of dt is the Network's tick.
+beta = 1 pure is an integrator (IF, I); a population of which only some neurons never leak has a tau so
+long that 1 − dt/tau is 1. Infinite thresholds make the kinds without one (LI, I, CubaLI). How neurons reset
+stands in the manifest, and so does a retention that tau rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from strl.errors import ModelError
+from strl.ir.nodes import LIF
+
+Float = NDArray[np.float64]
+
+ENTRIES = frozenset({"reset", "reset_delay", "alpha", "beta"})
+"""What a manifest may say of a population."""
+
+FOREVER = 2.0**60
+"""Ticks of a time constant after which 1 − dt/tau is 1 in double precision."""
+
+GRAIN = 2.0**48
+"""Retentions are read as multiples of 1/GRAIN, see ``retention``."""
+
+TOLERANCE = 1e-9
+"""Of gains that must be 1: they went through two divisions."""
+
+
+def retention(tau: Float, dt: float) -> Float:
+    """beta = 1 − dt/tau. Rounding to 2⁻⁴⁸ takes off what the divisions lost.
+
+    So every float32 of at least 2⁻²⁴ (what torch holds) and every multiple of 1/4096 comes back exactly.
+    """
+    return np.asarray(np.round((1.0 - dt / tau) * GRAIN) / GRAIN, dtype=np.float64)
+
+
+def time_constant(kept: Float, dt: float) -> Float:
+    """The tau for a retention; ``FOREVER`` ticks where nothing is lost."""
+    return np.asarray(dt / np.maximum(1.0 - kept, 1.0 / FOREVER), dtype=np.float64)
+
+
+def write_neurons(lif: LIF, dt: float) -> Any:
+    """The NIR node that a population is."""
+    if not np.isfinite(lif.threshold).all() and not (lif.threshold == np.inf).all():
+        raise ModelError("some thresholds are infinite and some are not, which NIR cannot hold")
+    if (lif.threshold < 0).any():
+        raise ModelError(f"threshold = {lif.threshold.min():g}, must not be below the reset at 0")
+    tau, zero = time_constant(lif.beta, dt), np.zeros(lif.size)
+    fires = {} if lif.silent else {"v_threshold": lif.threshold, "v_reset": zero}
+    if lif.alpha.any():
+        tau_syn = time_constant(lif.alpha, dt)
+        cuba = nir.CubaLI if lif.silent else nir.CubaLIF
+        return cuba(tau_syn=tau_syn, tau_mem=tau, r=tau / dt, v_leak=zero, w_in=tau_syn / dt, **fires)
+    if (lif.beta == 1).all():
+        pure = nir.I if lif.silent else nir.IF
+        return pure(r=np.full(lif.size, 1 / dt), **fires)
+    leaky = nir.LI if lif.silent else nir.LIF
+    return leaky(tau=tau, r=tau / dt, v_leak=zero, **fires)
+
+
+def describe_neurons(lif: LIF, dt: float) -> Mapping[str, Any]:
+    """What NIR has no field for, and the retentions that tau rounds: their exact values decide spikes."""
+    found: dict[str, Any] = {"reset": lif.reset, "reset_delay": lif.reset_delay}
+    for what in ("alpha", "beta"):
+        value = getattr(lif, what)
+        if retention(time_constant(value, dt), dt).tobytes() != value.tobytes():
+            found[what] = value.tolist()
+    return found
+
+
+def read_neurons(node: Any, entries: Mapping[str, Any], dt: float) -> LIF:
+    """The population that was written."""
+    alpha, beta = _NEURONS[type(node)](node, dt)
+    for what in ("v_leak", "v_reset"):
+        if np.any(getattr(node, what, 0)):
+            raise ModelError(f"{what} is not 0", hint="no network of strl's is written so")
+    if not isinstance(entries.get("reset_delay"), bool):
+        raise ModelError(f"manifest: reset_delay = {entries.get('reset_delay')!r}, must be true or false")
+    return LIF(
+        alpha=_exact(entries, "alpha", alpha),
+        beta=_exact(entries, "beta", beta),
+        threshold=getattr(node, "v_threshold", np.full(beta.shape, np.inf)),
+        reset=entries.get("reset"),  # type: ignore[arg-type]  # LIF checks it
+        reset_delay=entries["reset_delay"],
+    )
+
+
+def _exact(entries: Mapping[str, Any], what: str, rounded: Float) -> Float:
+    """The retention the manifest has, where it has one: tau must agree with it up to rounding."""
+    if what not in entries:
+        return rounded
+    values = entries[what]
+    if not isinstance(values, list) or not all(isinstance(v, float | int) for v in values):
+        raise ModelError(f"manifest: {what} must be a list of numbers")
+    exact = np.array(values, dtype=np.float64)
+    if exact.shape != rounded.shape or not (np.abs(exact - rounded) <= TOLERANCE).all():
+        raise ModelError(f"manifest: {what} is not that of the file", hint="they were not made together")
+    return exact
+
+
+def _kept(tau: Float, gain: Float, dt: float, what: str) -> Float:
+    """The retention of a time constant whose input gain · dt/tau is 1."""
+    if (tau < dt * (1 - TOLERANCE)).any():
+        raise ModelError(f"{what} = {tau.min():g} s, must be at least dt = {dt:g} s")
+    if (np.abs(gain * dt / tau - 1) > TOLERANCE).any():
+        raise ModelError(
+            f"{what}: an input of 1 moves the neuron by {np.unique(gain * dt / tau)[0]:g}, must be 1",
+            hint="the file is another producer's, or its dt is not the manifest's",
+        )
+    return retention(tau, dt)
+
+
+def _leaky(node: Any, dt: float) -> tuple[Float, Float]:
+    beta = _kept(node.tau, node.r, dt, "tau")
+    return np.zeros(beta.shape), beta
+
+
+def _integrating(node: Any, dt: float) -> tuple[Float, Float]:
+    _kept(np.ones(node.r.shape) * dt, node.r * dt, dt, "r")
+    return np.zeros(node.r.shape), np.ones(node.r.shape)
+
+
+def _current_based(node: Any, dt: float) -> tuple[Float, Float]:
+    return _kept(node.tau_syn, node.w_in, dt, "tau_syn"), _kept(node.tau_mem, node.r, dt, "tau_mem")
+
+
+_NEURONS: Mapping[type, Callable[[Any, float], tuple[Float, Float]]] = {
+    nir.LIF: _leaky,
+    nir.LI: _leaky,
+    nir.IF: _integrating,
+    nir.I: _integrating,
+    nir.CubaLIF: _current_based,
+    nir.CubaLI: _current_based,
+}
