@@ -75,6 +75,7 @@ class LoihiSession:
         )
         self._slots = _shares(program, batch, threads)
         self._pool = ThreadPoolExecutor(len(self._slots) - 1) if len(self._slots) > 1 else None
+        self._compile()
 
     @property
     def u(self) -> Mapping[str, NDArray[np.int32]]:
@@ -127,6 +128,14 @@ class LoihiSession:
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown()
+
+    def _compile(self) -> None:
+        """Load the compiled kernel now, by running it on no slot, so that no decision waits for it."""
+        spikes = np.zeros(self._input_shape, np.uint8)
+        raster = np.empty(self._raster_shape, np.uint8)
+        readout = np.empty(self._readout_shape, np.int32)
+        kernel.valid(spikes)
+        kernel.run(0, 0, self._clock, *self._plan, *self._state, spikes, raster, readout)
 
     def _share(
         self,
