@@ -297,6 +297,14 @@ def test_ranges_ignore_outliers_and_keep_to_the_bounds() -> None:
     assert low == [-value for value in high]
 
 
+def test_ranges_need_not_be_symmetric_nor_move() -> None:
+    seen = np.stack([np.linspace(2, 3, 500), np.full(500, 1000.0), np.zeros(500)], axis=1)
+    box = Box(np.array([0, -2000, 0.0]), np.array([9, 2000, 0.0]), dtype=np.float64)
+    low, high = ranges(seen, box, symmetric=False)
+    assert low == [pytest.approx(1.95), 990.0, -1e-3]
+    assert high == [pytest.approx(3.05), 1010.0, 1e-3]
+
+
 @pytest.mark.parametrize(
     ("observations", "actions", "message"),
     [

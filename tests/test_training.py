@@ -220,8 +220,8 @@ def test_the_recorded_command_is_free_of_folders() -> None:
     assert command_line(words, Path("/a/b c/p.safetensors")) == "strl train --env X-v0 -o p.safetensors"
 
 
-class Tupled(gym.Env[Any, Any]):
-    observation_space = gym.spaces.Tuple([gym.spaces.Discrete(2)])
+class Sequenced(gym.Env[Any, Any]):
+    observation_space = gym.spaces.Sequence(gym.spaces.Discrete(2))
     action_space = gym.spaces.Discrete(2)
 
 
@@ -231,7 +231,9 @@ class FromOne(gym.Env[Any, Any]):
 
 
 @pytest.mark.parametrize(
-    ("entry", "message"), [(Tupled, "no encoder"), (FromOne, "do not start at 0")], ids=["tuple", "start"]
+    ("entry", "message"),
+    [(Sequenced, "must be a Box"), (FromOne, "do not start at 0")],
+    ids=["sequence", "start"],
 )
 def test_spaces_are_looked_at_before_the_expert_is_trained(tmp_path: Path, entry: Any, message: str) -> None:
     name = f"strl-test/{entry.__name__}-v0"

@@ -81,18 +81,34 @@ def default_decoder(action_space: gym.Space[Any]) -> Decoder:
     )
 
 
-def ranges(observations: np.ndarray, space: gym.spaces.Box) -> tuple[list[float], list[float]]:
-    """The range of each feature in observations [n, features]: symmetric, within the space's bounds.
+def ranges(
+    observations: np.ndarray, space: gym.spaces.Box, *, symmetric: bool = True
+) -> tuple[list[float], list[float]]:
+    """The range of each feature in observations [n, features], within the space's bounds.
 
     The outermost thousandth on each side is cut off before a margin of a tenth is added, because an
-    outlier would cost resolution everywhere else. Zero in the middle gives a resting feature level 0.
+    outlier would cost resolution everywhere else. ``symmetric`` ranges give a feature at 0 the level 0.
     """
     flat = np.asarray(observations, dtype=np.float64).reshape(len(observations), -1)
-    largest = np.maximum(*np.abs(np.quantile(flat, [0.001, 0.999], axis=0))) * MARGIN
-    bound = np.maximum(np.abs(space.low.ravel()), np.abs(space.high.ravel())).astype(np.float64)
-    high = np.minimum(np.maximum(largest, 1e-3), bound)
-    high = np.array([float(f"{value:.3g}") for value in high])
-    return [float(-value) for value in high], [float(value) for value in high]
+    low, high = np.quantile(flat, [0.001, 0.999], axis=0)
+    if symmetric:
+        high = np.maximum(np.abs(low), np.abs(high))
+        low = -high
+    # A feature that never moved gets a hundredth of itself, which three digits still show.
+    least = np.maximum(np.maximum(np.abs(low), np.abs(high)) / 100, 1e-3)
+    margin = np.maximum((high - low) * (MARGIN - 1) / 2, least)
+    floor, ceiling = (bound.ravel().astype(np.float64) for bound in (space.low, space.high))
+    if symmetric:
+        ceiling = np.maximum(np.abs(floor), np.abs(ceiling))
+        floor = -ceiling
+    fixed = floor == ceiling
+    low = np.where(fixed, low - margin, np.maximum(low - margin, floor))
+    high = np.where(fixed, high + margin, np.minimum(high + margin, ceiling))
+    return _rounded(low), _rounded(high)
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [float(f"{value:.3g}") for value in values]
 
 
 def measured_ranges(

@@ -16,13 +16,12 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from strl.errors import UsageError
 from strl.training.episodes import VALIDATION_SEEDS, Act, make_env, returns, training_seeds
+from strl.training.files import progress, read_tensors, write_tensors
 from strl.training.grid import on_grid
 from strl.training.student import Student
 
@@ -67,18 +66,17 @@ class Run:
     """A student in training: everything that the next round depends on, kept in one file between rounds."""
 
     def __init__(self, student: Student, expert: Act, env_id: str, options: Imitation, seed: int) -> None:
-        self.student, self.expert, self.env_id, self.options, self.seed = (
-            student,
-            expert,
-            env_id,
-            options,
-            seed,
-        )
+        self.student = student
+        self.expert = expert
+        self.env_id = env_id
+        self.options = options
+        self.seed = seed
+        self.actions = make_env(env_id).action_space
         self.optimiser = torch.optim.Adam(student.module.parameters(), lr=options.rate)
         self.done = 0
         self.score = -math.inf
         self.best: dict[str, Tensor] = {}
-        self.observations: list[NDArray[Any]] = []
+        self.observations: list[NDArray[Any]] = []  # [lanes, *shape] each
         self.answers: list[NDArray[Any]] = []
 
     def train(self, path: Path, log: SummaryWriter | None = None) -> float:
@@ -89,33 +87,33 @@ class Run:
         """
         if path.exists():
             self._load(path)
-        bar = tqdm(
-            total=self.options.rounds + 1, initial=self.done, desc=f"student {self.env_id}", unit="round"
-        )
-        while self.done <= self.options.rounds:
-            torch.manual_seed(self.seed * 1009 + self.done)
-            self._collect()
-            loss, agreement, rate = self._learn()
-            with on_grid(self.student.module):
-                score = float(
-                    returns(
-                        self.student, self.env_id, VALIDATION_SEEDS[: self.options.episodes], lanes=50
-                    ).mean()
-                )
-                if score >= self.score:  # the later of equals has seen more
-                    self.score = score
-                    self.best = {k: v.clone() for k, v in self.student.module.state_dict().items()}
-            self.done += 1
-            self._save(path)
-            figures = {"loss": loss, "agreement": agreement, "rate": rate, "return": score}
-            bar.set_postfix({**{k: f"{v:.3g}" for k, v in figures.items()}, "best": f"{self.score:.1f}"})
-            bar.update()
-            if log is not None:
-                for name, value in figures.items():
-                    log.add_scalar(f"student/{name}", value, self.done)
-        bar.close()
+        rounds = self.options.rounds + 1
+        with progress(rounds, label=f"student {self.env_id}", unit="round", done=self.done) as bar:
+            while self.done < rounds:
+                # Each round draws from its own seed, so that an interrupted run ends as a whole one.
+                torch.manual_seed(self.seed * 1009 + self.done)
+                self.student.reseed(self.seed * 1009 + self.done)
+                self._collect()
+                figures = {**self._learn(), "return": self._evaluate()}
+                self.done += 1
+                self._save(path)
+                bar.set_postfix({**{k: f"{v:.3g}" for k, v in figures.items()}, "best": f"{self.score:.1f}"})
+                bar.update()
+                if log is not None:
+                    for name, value in figures.items():
+                        log.add_scalar(f"student/{name}", value, self.done)
         self.student.module.load_state_dict(self.best)
         return self.score
+
+    def _evaluate(self) -> float:
+        """Mean return of the student on the grid; the best so far is remembered."""
+        seeds = VALIDATION_SEEDS[: self.options.episodes]
+        with on_grid(self.student.module):
+            score = float(returns(self.student, self.env_id, seeds, lanes=50).mean())
+            if score >= self.score:  # the later of equals has seen more
+                self.score = score
+                self.best = {k: v.clone() for k, v in self.student.module.state_dict().items()}
+        return score
 
     def _collect(self) -> None:
         """One round of decisions: by the noisy expert at first, then by the student."""
@@ -138,7 +136,7 @@ class Run:
         for env in envs:
             env.close()
 
-    def _learn(self) -> tuple[float, float, float]:
+    def _learn(self) -> dict[str, float]:
         """Train on all decisions so far → mean loss, agreement and firing rate of the last half."""
         options, module = self.options, self.student.module
         observations = np.concatenate(self.observations)
@@ -157,11 +155,11 @@ class Run:
             torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
             self.optimiser.step()
             figures.append((loss.item(), agreement, rate.item()))
-        loss_, agreement, mean_rate = np.mean(figures[len(figures) // 2 :], axis=0)
-        return float(loss_), float(agreement), float(mean_rate)
+        late = np.mean(figures[len(figures) // 2 :], axis=0)
+        return dict(zip(("loss", "agreement", "rate"), late.tolist(), strict=True))
 
     def _targets(self, answers: NDArray[Any]) -> Tensor:
-        space = self._space()
+        space = self.actions
         if isinstance(space, Box):
             middle, half = (space.high + space.low) / 2, (space.high - space.low) / 2
             flat = ((answers - middle) / half).reshape(len(answers), -1)
@@ -175,11 +173,6 @@ class Run:
         off = torch.tanh(readout) - answers
         return (off**2).mean(), float((off.abs() < 0.1).float().mean())
 
-    def _space(self) -> gym.Space[Any]:
-        env = make_env(self.env_id)
-        env.close()
-        return env.action_space
-
     def _save(self, path: Path) -> None:
         tensors = {f"module.{k}": v for k, v in self.student.module.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
@@ -188,12 +181,10 @@ class Run:
         tensors["observations"] = torch.from_numpy(np.stack(self.observations))
         tensors["answers"] = torch.from_numpy(np.stack(self.answers))
         tensors["progress"] = torch.tensor([self.done, self.score], dtype=torch.float64)
-        partial = path.with_suffix(".part")
-        save_file({k: v.clone().contiguous() for k, v in tensors.items()}, partial)
-        partial.replace(path)
+        write_tensors(path, tensors)
 
     def _load(self, path: Path) -> None:
-        tensors = load_file(path)
+        tensors = read_tensors(path)
         self.student.module.load_state_dict(_under(tensors, "module."))
         self.best = _under(tensors, "best.")
         for k, parameter in enumerate(self.student.module.parameters()):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
 from strl.errors import EnvironmentFault
+from strl.loop.environment import Environment, World
 
 Act = Callable[[NDArray[Any]], NDArray[Any]]
 """Observations [batch, *shape] → actions [batch, *shape]."""
@@ -30,18 +31,35 @@ def training_seeds(seed: int) -> range:
     return range(first, first + _SPAN)
 
 
-def make_env(env_id: str, **kwargs: Any) -> gym.Env[Any, Any]:
-    """``gymnasium.make`` with an error that helps.
+def make_env(env_id: str) -> World:
+    """A fresh environment, in which whatever goes wrong is an ``EnvironmentFault``.
 
     Raises:
         EnvironmentFault: there is no such environment, or its packages are missing.
     """
-    try:
-        return gym.make(env_id, **kwargs)
-    except (gym.error.Error, ImportError, TypeError) as error:
-        raise EnvironmentFault(
-            f"environment {env_id!r}: {error}", hint="list what is registered: gymnasium.pprint_registry()"
-        ) from error
+    return _Guarded(Environment(id=env_id).make())
+
+
+class _Guarded(gym.Wrapper[Any, Any, Any, Any]):
+    """Says of an exception that it is the environment's."""
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        try:
+            return self.env.step(action)
+        except Exception as error:
+            raise self._fault("step", error) from error
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        try:
+            return self.env.reset(seed=seed, options=options)
+        except Exception as error:
+            raise self._fault("reset", error) from error
+
+    def _fault(self, where: str, error: Exception) -> EnvironmentFault:
+        name = self.spec.id if self.spec is not None else type(self.unwrapped).__name__
+        return EnvironmentFault(f"{name}: {where} raised {type(error).__name__}: {error}")
 
 
 def returns(act: Act, env_id: str, seeds: Sequence[int], *, lanes: int = 25) -> NDArray[np.float64]:

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
-from tqdm import tqdm
 
-from strl.training.episodes import VALIDATION_SEEDS, Act, returns, training_seeds
+from strl.training.episodes import VALIDATION_SEEDS, Act, make_env, returns, training_seeds
+from strl.training.files import progress, read_tensors, write_tensors
 from strl.training.recipes import ExpertRecipe
 
 _ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "dqn": DQN}
@@ -26,17 +25,16 @@ _EPISODES = 40
 def train_expert(env_id: str, recipe: ExpertRecipe, *, seed: int, path: Path, log: Path | None = None) -> Act:
     """Train an expert, keep the weights of its best evaluation in ``path``, return it as a function.
 
-    Where ``path`` exists it is loaded instead. Deterministic for one seed, version of torch and machine.
+    Where ``path`` exists it is loaded instead. Losses and returns go to TensorBoard in ``log``.
+    Deterministic for one seed, version of torch and machine.
     """
     model = _algorithm(env_id, recipe, seed, log)
     if not path.exists():
         best = _Best(env_id, recipe.steps)
         model.learn(recipe.steps, callback=best)
         best.consider()
-        partial = path.with_suffix(".part")
-        save_file(best.weights, partial)
-        partial.replace(path)
-    model.policy.load_state_dict(load_file(path))
+        write_tensors(path, best.weights)
+    model.policy.load_state_dict(read_tensors(path))
     return greedy(model)
 
 
@@ -52,7 +50,7 @@ def greedy(model: BaseAlgorithm) -> Act:
 def _algorithm(env_id: str, recipe: ExpertRecipe, seed: int, log: Path | None) -> BaseAlgorithm:
     arguments = {name: _schedule(value) for name, value in recipe.arguments.items()}
     first = training_seeds(seed).start
-    env = make_vec_env(env_id, n_envs=recipe.envs, seed=first)
+    env = make_vec_env(lambda: make_env(env_id), n_envs=recipe.envs, seed=first)
     return _ALGORITHMS[recipe.algorithm](
         "MlpPolicy",
         env,
@@ -80,7 +78,7 @@ class _Best(BaseCallback):
         self._env_id = env_id
         self._every = max(1, steps // _EVALUATIONS)
         self._next = self._every
-        self._bar = tqdm(total=steps, desc=f"expert {env_id}", unit="step")
+        self._bar = progress(steps, label=f"expert {env_id}", unit="step")
 
     def consider(self) -> None:
         """Evaluate the weights of now."""

@@ -29,6 +29,10 @@ class Student:
         self.encoder = encoder(policy.semantics.encoder)
         self.decoder = decoder(policy.semantics.decoder)
         self._neurons: list[Any] = [part for part in policy.module if hasattr(part, "reset_mem")]
+        self.reseed(seed)
+
+    def reseed(self, seed: int) -> None:
+        """Begin the draws of a random encoder anew."""
         self._rng = np.random.default_rng(seed)
 
     def drive(self, observations: NDArray[Any]) -> Tensor:

@@ -108,6 +108,7 @@ def train(options: Training, output: Path, *, command: str = "") -> Trained:
     run = Run(student, expert, options.env, options.imitation, options.seed)
     with SummaryWriter(str(log / "student")) as board:
         validation = run.train(folder / "student.safetensors", board)
+    student.reseed(options.seed)
     test = returns(student, options.env, TEST_SEEDS, lanes=50)
     record = {
         "command": command,
@@ -152,7 +153,8 @@ def _check_spaces(env: gym.Env[Any, Any]) -> None:
         default_codec(env.observation_space, env.action_space)  # raises, and says what to do
     if isinstance(env.action_space, gym.spaces.Discrete) and env.action_space.start != 0:
         raise EnvironmentFault(
-            f"actions of {env.action_space} do not start at 0, which the expert's library cannot learn"
+            f"actions of {env.action_space} do not start at 0, which the expert's library cannot learn",
+            hint="wrap the environment so that they do: gymnasium.wrappers.TransformAction",
         )
 
 
@@ -193,13 +195,14 @@ def _observations(expert: Act, options: Training) -> NDArray[Any]:
 
 def _any_observation(env: gym.Env[Any, Any]) -> NDArray[Any]:
     assert isinstance(env.observation_space, gym.spaces.Box)
-    return np.ones((1, *env.observation_space.shape))
+    space = env.observation_space
+    return np.clip(np.zeros((1, *space.shape)), space.low, space.high)
 
 
 def _semantics(options: Training, env: gym.Env[Any, Any], seen: NDArray[Any]) -> Semantics:
     space, actions = env.observation_space, env.action_space
     assert isinstance(space, gym.spaces.Box)
-    low, high = ranges(seen, space)
+    low, high = ranges(seen, space, symmetric=options.encoder in ("direct", "sign-split"))
     encode, decode = default_codec(
         space, actions, encoder_kind=options.encoder, low=low, high=high, options=options.encoder_options
     )

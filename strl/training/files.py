@@ -1,0 +1,43 @@
+"""What a run keeps between its steps: tensors in safetensors, written whole or not at all; its bar."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+from tqdm import tqdm
+
+from strl.errors import UsageError
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write ``path``, replacing what was there; ``OSError`` where the disk does not take it."""
+    partial = path.with_suffix(".part")
+    try:
+        partial.write_bytes(save({k: v.detach().clone().contiguous() for k, v in tensors.items()}))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """What ``write_tensors`` wrote.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    try:
+        tensors: dict[str, Tensor] = load(path.read_bytes())
+    except SafetensorError as error:
+        raise UsageError(f"{path}: {error}", hint=f"remove {path.parent} and train anew") from error
+    return tensors
+
+
+def progress(total: int, *, label: str, unit: str, done: int = 0) -> tqdm:
+    """A bar on stderr; where nobody watches, a line now and then for the log."""
+    pause = 0.1 if sys.stderr.isatty() else 30.0
+    return tqdm(total=total, initial=done, desc=label, unit=unit, mininterval=pause, file=sys.stderr)
