@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
+import platform
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -232,13 +236,37 @@ def test_no_folder_for_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kernel.compiled(_increment)(1) == 2
 
 
-def test_a_full_disk_costs_only_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_a_full_disk_costs_only_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
     assert kernel.compiled(_increment)(1) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("cpu", "features"), [("x86-64", "+sse2"), ("haswell", "+avx2")])
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors")
+def test_machines_with_narrower_vectors(cpu: str, features: str, tmp_path: Path) -> None:
+    code = (
+        "from hardware_sims.loihi import LoihiBackend; from strl.testing import check_backend; "
+        "check_backend(LoihiBackend(), seeds=range(50))"
+    )
+    chosen = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **chosen})
+
+
+def test_a_closed_session_holds_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "SHARE", 1)
+    program = random_program(0)
+    before = threading.active_count()
+    shared = LoihiSession(program, 4, threads=2)
+    shared.run(random_spikes(program, 0, batch=4))
+    assert threading.active_count() == before + 1
+    shared.close()
+    shared.close()
+    assert threading.active_count() == before
 
 
 def test_the_definition_loads_without_numba() -> None:

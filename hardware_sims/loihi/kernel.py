@@ -183,18 +183,14 @@ for _symbol, _name in {
 }.items():
     _define(_symbol, getattr(ir.IRBuilder, _name))
 _define(operator.gt, lambda builder, x, y: builder.icmp_signed(">", x, y), answers_mask=True)
-_define(
-    operator.ne,
-    lambda builder, x, y: builder.icmp_signed("!=", x, y),
-    answers_mask=True,
-)
+_define(operator.ne, lambda builder, x, y: builder.icmp_signed("!=", x, y), answers_mask=True)
 
 
 def compiled(function: Callable[..., Any], inline: str = "never") -> Any:
     """``function`` compiled, from numba's cache on disk where there is a folder for one.
 
-    Functions that take or answer vectors must be inlined ("always"): LLVM loses part of a vector that is
-    handed over in more registers than the machine has.
+    Functions that take or answer vectors must be inlined ("always"): handed over in many registers, part
+    of a vector arrives wrong (seen with LLVM 22 and 64 lanes).
     """
     try:
         dispatcher = numba.njit(cache=True, nogil=True, inline=inline)(function)
@@ -332,7 +328,7 @@ def _run(
 ):
     """One decision of the slots ``low``..``high − 1``, ``clock`` ticks after the first.
 
-    See ``layout.Layout`` and ``backend.LoihiSession`` for the arrays.
+    See ``layout.Layout`` and ``session.LoihiSession`` for the arrays.
     """
     most = populations[:, BLOCKS].max()
     a = np.zeros((most, LANES), int32)
@@ -344,11 +340,7 @@ def _run(
         for tick in range(schedule[TOTAL]):
             now = (clock + tick) & mask
             for p in range(populations.shape[0]):
-                kind, column, size = (
-                    populations[p, KIND],
-                    populations[p, COLUMN],
-                    populations[p, SIZE],
-                )
+                kind, column, size = populations[p, KIND], populations[p, COLUMN], populations[p, SIZE]
                 if kind == LIF:
                     first, blocks = populations[p, FIRST], populations[p, BLOCKS]
                     for s in range(populations[p, SYNAPSES_FROM], populations[p, SYNAPSES_TO]):

@@ -23,8 +23,8 @@ from hardware_sims.loihi.layout import layout
 from strl.chip.backend import Counts, Decision
 from strl.chip.program import Program
 
-SHARE = 32_768
-"""Neuron updates a decision that make a thread worth waking (about 30 µs of work)."""
+SHARE = 65_536
+"""Neuron updates a decision that make a thread worth waking: about 100 µs, twice what waking takes."""
 
 
 class LoihiSession:
@@ -43,10 +43,7 @@ class LoihiSession:
         self._total = program.schedule.total
         self._input_shape = input_shape(program, batch)
         self._raster_shape = (batch, self._total, program.neurons)
-        self._readout_shape = (
-            batch,
-            program.population(program.readout.population).size,
-        )
+        self._readout_shape = (batch, program.population(program.readout.population).size)
         self._began = np.zeros(batch, np.int64)
         self._spikes = np.zeros((batch, program.neurons), np.int64)
         self._active = np.zeros((batch, len(program.populations)), np.int64)
@@ -54,25 +51,11 @@ class LoihiSession:
         self._u = np.zeros((batch, blocks, LANES), np.int32)
         self._v = np.zeros((batch, blocks, LANES), np.int32)
         # Of the last ticks, the indices of the neurons that spiked and how many of each population did.
-        # One place more than there are neurons: the kernel writes an index before it knows of the spike.
-        self._events = np.zeros((batch, plan.ring, program.neurons + 1), np.int32)
+        self._events = np.zeros((batch, plan.ring, program.neurons), np.int32)
         self._event_counts = np.zeros((batch, plan.ring, len(program.populations)), np.int32)
         # What the kernel takes in every call, in its order.
-        self._plan = (
-            plan.schedule,
-            plan.populations,
-            plan.synapses,
-            plan.rows,
-            plan.parameters,
-        )
-        self._state = (
-            self._u,
-            self._v,
-            self._events,
-            self._event_counts,
-            self._spikes,
-            self._active,
-        )
+        self._plan = (plan.schedule, plan.populations, plan.synapses, plan.rows, plan.parameters)
+        self._state = (self._u, self._v, self._events, self._event_counts, self._spikes, self._active)
         self._slots = _shares(program, batch, threads)
         self._pool = ThreadPoolExecutor(len(self._slots) - 1) if len(self._slots) > 1 else None
         self._compile()
@@ -102,22 +85,13 @@ class LoihiSession:
             spikes = np.array(spikes, order="C")  # numba would compile a variant for each such kind
         raster = np.empty(self._raster_shape, np.uint8)
         readout = np.zeros(self._readout_shape, np.int32)
+        if not kernel.valid(spikes):
+            check_values(spikes)  # says which
+        arrays = (self._clock, *self._plan, *self._state, spikes, raster, readout)
         if self._pool is None:
-            if not kernel.valid(spikes):
-                check_values(spikes)
-            kernel.run(
-                0,
-                self.batch,
-                self._clock,
-                *self._plan,
-                *self._state,
-                spikes,
-                raster,
-                readout,
-            )
+            kernel.run(0, self.batch, *arrays)
         else:
-            check_values(spikes)
-            self._share(self._pool, spikes, raster, readout)
+            self._share(self._pool, arrays)
         self._clock += self._total
         return Decision(readout=readout, raster=raster)
 
@@ -128,6 +102,7 @@ class LoihiSession:
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown()
+            self._pool = None
 
     def _compile(self) -> None:
         """Load the compiled kernel now, by running it on no slot, so that no decision waits for it."""
@@ -137,14 +112,7 @@ class LoihiSession:
         kernel.valid(spikes)
         kernel.run(0, 0, self._clock, *self._plan, *self._state, spikes, raster, readout)
 
-    def _share(
-        self,
-        pool: ThreadPoolExecutor,
-        spikes: NDArray[np.uint8],
-        raster: NDArray[np.uint8],
-        readout: NDArray[np.int32],
-    ) -> None:
-        arrays: tuple[Any, ...] = (self._clock, *self._plan, *self._state, spikes, raster, readout)
+    def _share(self, pool: ThreadPoolExecutor, arrays: tuple[Any, ...]) -> None:
         waiting = [pool.submit(kernel.run, low, high, *arrays) for low, high in self._slots[1:]]
         kernel.run(*self._slots[0], *arrays)
         for future in waiting:
