@@ -13,10 +13,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from exporters.snntorch import to_network
+from hardware_sims.loihi import DefinitionBackend
+from strl.chip.compile import compile_network
+from strl.chip.spec import chip
 from strl.cli import main
 from strl.codecs import decoder, encoder
 from strl.errors import ModelError
 from strl.ir import EnvironmentSpec, Readout, Semantics
+from strl.ir.reference import Reference
 from strl.policies import Checkpoint, SpikingPolicy, load, load_policy, save, shipped
 from strl.policies.mlp import MLPConfig, SpikingMLP
 
@@ -267,6 +272,32 @@ def test_shipped_policies_say_how_they_were_made(name: str) -> None:
     assert decoder(semantics.decoder).size == config.outputs
     assert semantics.ticks <= 8
     assert "/" not in record["command"]
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_every_spike_of_a_shipped_policy_is_one_of_the_chips(name: str) -> None:
+    """Trained on the chip's grid: over observations far and wide, float and integers spike alike."""
+    found = load_policy(name)
+    semantics, code = found.semantics, encoder(found.semantics.encoder)
+    network = to_network(found)
+    program = compile_network(network, semantics, chip("loihi1")).program
+    batch, rng = 300, np.random.default_rng(0)
+    low, high = (np.array(semantics.encoder[which]) for which in ("low", "high"))
+    observations = low + (high - low) * rng.random((batch, len(low)))
+    levels = code.encode(observations, semantics.ticks, [rng] * batch)
+
+    made = DefinitionBackend().load(program, batch=batch).run(program.spikes(levels))
+    reference = Reference(network, batch)
+    spikes = [reference.tick(levels[t] * code.unit) for t in range(semantics.ticks)]
+    for population in reference.populations:
+        start = program.population(population).offset
+        raster = made.raster[:, start : start + semantics.ticks, program.slices[population]]
+        wanted = np.stack([tick[population] for tick in spikes], axis=1)
+        assert population == "out" or wanted.any()
+        assert (raster != wanted).mean() < 1e-4
+    readout = made.readout * program.readout.unit
+    assert np.abs(readout - reference.potential("out")).max() < 0.01
+    assert (readout.argmax(axis=1) == reference.potential("out").argmax(axis=1)).all()
 
 
 def test_all_three_are_shipped() -> None:

@@ -246,6 +246,42 @@ def test_spaces_are_looked_at_before_the_expert_is_trained(tmp_path: Path, entry
     assert not list(tmp_path.iterdir())
 
 
+class Faulty(gym.Env[Any, Any]):
+    observation_space = gym.spaces.Box(0, 1, (2,))
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, **_: Any) -> Any:
+        self.left = 20
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self.left -= 1
+        if not self.left:
+            raise RuntimeError("the pole is on fire")
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+def test_an_environment_that_raises_says_so(tmp_path: Path) -> None:
+    register("strl-test/Faulty-v0", Faulty)
+    try:
+        with pytest.raises(
+            EnvironmentFault, match="Faulty-v0: step raised RuntimeError: the pole is on fire"
+        ):
+            train(tiny("strl-test/Faulty-v0"), tmp_path / "policy")
+    finally:
+        registry.pop("strl-test/Faulty-v0")
+
+
+def test_a_damaged_run_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "policy"
+    train(tiny(), path)
+    kept = tmp_path / "policy.run" / "student.safetensors"
+    kept.write_bytes(kept.read_bytes()[:-40])
+    with pytest.raises(UsageError, match=r"student\.safetensors") as raised:
+        train(tiny(), path)
+    assert "train anew" in raised.value.hint
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
