@@ -227,10 +227,10 @@ def _increment(x: int) -> int:
 def test_no_folder_for_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = kernel.numba.njit
 
-    def njit(**options: Any) -> Any:
+    def njit(*functions: Any, **options: Any) -> Any:
         if options.get("cache"):
             raise RuntimeError("cannot cache function: no locator available for file")
-        return plain(**options)
+        return plain(*functions, **options)
 
     monkeypatch.setattr(kernel.numba, "njit", njit)
     assert kernel.compiled(_increment)(1) == 2

@@ -48,21 +48,11 @@ def layout(program: Program) -> Layout:
     """
     _check_fan_in(program)
     first: dict[str, int] = {}
-    blocks = 0
+    parameters = [np.zeros((3, 0, LANES), np.int32)]
     for population in program.populations:
         if isinstance(population.kind, Lif):
-            first[population.name] = blocks
-            blocks += _blocks(population.size)
-    parameters = np.zeros((3, blocks, LANES), np.int32)
-    for population in program.populations:
-        if isinstance(population.kind, Lif):
-            here = slice(
-                first[population.name],
-                first[population.name] + _blocks(population.size),
-            )
-            lif = population.kind
-            for row, values in enumerate((4095 - lif.du, 4096 - lif.dv, lif.vth << 6)):
-                parameters[row, here] = _padded(values)
+            first[population.name] = sum(p.shape[1] for p in parameters)
+            parameters.append(_parameters(population.kind))
     populations, synapses, rows = _tables(program, first)
     longest = max((s.delay for s in program.synapses), default=1)
     return Layout(
@@ -70,7 +60,7 @@ def layout(program: Program) -> Layout:
         populations=populations,
         synapses=synapses,
         rows=rows,
-        parameters=parameters,
+        parameters=np.concatenate(parameters, axis=1),
         first=first,
         ring=1 << longest.bit_length(),
     )
@@ -86,6 +76,11 @@ def _padded(values: NDArray[Any]) -> NDArray[Any]:
     full = np.zeros((*shape[:-1], shape[-1] * LANES), values.dtype)
     full[..., : values.shape[-1]] = values
     return full.reshape(*shape, LANES)
+
+
+def _parameters(lif: Lif) -> NDArray[np.int32]:
+    """FACTOR_U, FACTOR_V and THRESHOLD of a population: [3, blocks, LANES]."""
+    return _padded(np.stack([4095 - lif.du, 4096 - lif.dv, lif.vth << 6]))
 
 
 def _tables(program: Program, first: dict[str, int]) -> tuple[Table, Table, NDArray[np.int8]]:
