@@ -11,7 +11,7 @@ EXTRAS := dev,lava,video
 OUT ?= runs/demo
 
 # The first Python that is new enough; the pins are tested with 3.11. `make install PYTHON=…` overrides.
-PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3; do \
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 # Warnings of pip about the resolver are silenced: lava-nc is knowingly installed against its own metadata.
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -c constraints.txt
