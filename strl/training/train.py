@@ -93,7 +93,15 @@ def train(options: Training, output: Path, *, command: str = "") -> Trained:
         EnvironmentFault: no such environment, or spaces without a codec.
         UsageError: the run folder belongs to other options.
     """
-    torch.set_num_threads(1)  # sums in one order, whatever the machine
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums in one order, and faster for networks this small
+    try:
+        return _train(options, output, command)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train(options: Training, output: Path, command: str) -> Trained:
     env = make_env(options.env)
     _check_spaces(env)
     _policy(options, _semantics(options, env, _any_observation(env)))  # what is wrong with them is said now
