@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -13,51 +14,10 @@ from numpy.typing import NDArray
 from strl.content import Content, readonly
 from strl.errors import ChipError
 from strl.ir.semantics import ReadoutKind, State
+from strl.quantize.convolution import Kernel
+from strl.quantize.neurons import COMPUTING, Gate, Kind, Product, count
 
-Ints = NDArray[np.int32]
 Format = Literal["dense", "sparse"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Neurons that the encoder drives: they spike where the host says, in the driven ticks.
-
-    ``plane`` is the bit of the encoder's values that this population carries (0 for plain spikes).
-    """
-
-    plane: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """A neuron that spikes at ticks ``start``..``stop − 1`` of every decision; biases are its synapses."""
-
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Lif(Content):
-    """Parameters of integer LIF neurons, one value a neuron.
-
-    Args:
-        du: decay of the current, 0..4095; the factor is (4096 − (du + 1)) / 4096, so 4095 forgets.
-        dv: decay of the potential, 0..4096; the factor is (4096 − dv) / 4096.
-        vth: threshold 0..131071 in units of 2⁶; a spike is v > vth·2⁶.
-    """
-
-    du: Ints
-    dv: Ints
-    vth: Ints
-
-    def __post_init__(self) -> None:
-        for name, limit in (("du", 4095), ("dv", 4096), ("vth", 131071)):
-            value = readonly(getattr(self, name), np.int32)
-            if value.ndim != 1 or value.shape != np.shape(self.vth):
-                raise ChipError(f"lif: {name} has shape {value.shape}, must be one value a neuron")
-            if value.size and (value.min() < 0 or value.max() > limit):
-                raise ChipError(f"lif: {name} in {value.min()}..{value.max()}, must lie in 0..{limit}")
-            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,7 +27,7 @@ class Population(Content):
     Args:
         name: unique in its network.
         size: number of neurons.
-        kind: ``Source``, ``Gate`` or ``Lif``.
+        kind: what they are, see ``strl.quantize.neurons``.
         offset: the tick of a decision at which its logical tick 0 falls. Where the state is reset every
             decision, u and v are cleared at that tick, after the synaptic input of the tick has
             arrived and before it is added.
@@ -75,7 +35,7 @@ class Population(Content):
 
     name: str
     size: int
-    kind: Source | Gate | Lif
+    kind: Kind
     offset: int = 0
 
 
@@ -84,26 +44,44 @@ class Synapse(Content):
     """All synapses from one population to another that share delay, exponent and format.
 
     Args:
-        weight: int16 [post, pre], −256..255; the neuron receives Σ weight · 2^weight_exp.
+        weight: int16 [post, pre], or a ``Kernel`` that shares them; −256..255. The neuron receives
+            Σ weight · message · 2^weight_exp.
         weight_exp: −7..7. A negative one shifts the *sum* right, towards −∞.
         delay: ticks from a spike to its arrival, ≥ 1.
         weight_bits: 1..8, the width of a stored weight, for memory and grid.
         format: how the chip stores it: every slot (``dense``) or the non-zero ones (``sparse``). It
             decides memory and which slots count as synaptic operations, never a result.
+        message_bits: 0 takes every message that is not 0 as a spike; above 0 multiplies with it (Loihi 2).
+        port: 0; or 1 for the second factor of a ``Product``.
     """
 
     name: str
     pre: str
     post: str
-    weight: NDArray[np.int16]
+    weight: NDArray[np.int16] | Kernel
     weight_exp: int = 0
     delay: int = 1
     weight_bits: int = 8
     format: Format = "dense"
+    message_bits: int = 0
+    port: int = 0
+
+    @property
+    def matrix(self) -> NDArray[np.int16]:
+        """The weights of every pair of neurons, int16 [post, pre]."""
+        return self.weight.matrix() if isinstance(self.weight, Kernel) else self.weight
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(post, pre) neurons."""
+        if isinstance(self.weight, Kernel):
+            return math.prod(self.weight.shape), math.prod(self.weight.image)
+        return int(self.weight.shape[0]), int(self.weight.shape[1])
 
     def __post_init__(self) -> None:
-        weight = readonly(self.weight, np.int16)
-        if weight.ndim != 2 or not weight.size:
+        shared = isinstance(self.weight, Kernel)
+        weight = self.weight.weight if isinstance(self.weight, Kernel) else readonly(self.weight, np.int16)
+        if (not shared and weight.ndim != 2) or not weight.size:
             raise ChipError(f"{self.name}: weight has shape {weight.shape}, must be [post, pre]")
         if weight.min() < -256 or weight.max() > 255:
             raise ChipError(f"{self.name}: weight in {weight.min()}..{weight.max()}, must lie in −256..255")
@@ -111,7 +89,12 @@ class Synapse(Content):
             raise ChipError(f"{self.name}: weight_exp = {self.weight_exp}, must lie in −7..7")
         if not 1 <= self.delay <= 63:
             raise ChipError(f"{self.name}: delay = {self.delay} ticks, must lie in 1..63")
-        object.__setattr__(self, "weight", weight)
+        if not 0 <= self.message_bits <= 32:
+            raise ChipError(f"{self.name}: message_bits = {self.message_bits}, must lie in 0..32")
+        if self.port not in (0, 1):
+            raise ChipError(f"{self.name}: port = {self.port}, must be 0 or 1")
+        if not shared:
+            object.__setattr__(self, "weight", weight)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
