@@ -199,6 +199,7 @@ def test_sign_split_has_a_channel_for_each_sign() -> None:
         ({"kind": "rate", "low": "abc"}, "low must be a list"),
         ({"kind": "rate", "low": [0.0, 4.0, 0.0]}, "feature 1: low = 4 must be below high = 4"),
         ({"kind": "rate", "high": [0.0, float("nan"), 0.0]}, r"high\[1\] = nan"),
+        ({"kind": "rate", "low": [-1e308] * 3, "high": [1e308] * 3}, r"feature 0: the range .* is too wide"),
         ({"kind": "sign-split", "low": [0.5, 0.0, 0.0]}, "feature 0: the range 0.5..1 must hold 0"),
     ],
 )

@@ -202,6 +202,19 @@ def test_no_input_can_wrap_a_current() -> None:
                 assert (np.abs(u) <= 64 * total).all()  # a wrapped current would not be on its side
 
 
+def test_neurons_that_nothing_reaches_set_no_scale() -> None:
+    rng = np.random.default_rng(0)
+    nodes: dict[str, Node] = {
+        "input": Input(shape=(2,)),
+        "fc": Linear(weight=np.array([[127.0, -64.0], [0.0, 0.0]])),
+        "lif": integrators(rng, 2),
+        "output": Output(shape=(2,)),
+    }
+    network = Network(nodes=nodes, edges=tuple(itertools.pairwise(nodes)))
+    program = program_of(network, semantics(state="carry", rest=1))
+    assert program.synapses[0].weight.tolist() == [[254, -128], [0, 0]]
+
+
 def one_layer(lif: LIF) -> Network:
     nodes: dict[str, Node] = {
         "input": Input(shape=(2,)),

@@ -43,6 +43,8 @@ class Scaled(Encoder):
         for k, (a, b) in enumerate(zip(low, high, strict=True)):
             if not a < b:
                 raise ValueError(f"feature {k}: low = {a:g} must be below high = {b:g}")
+            if not math.isfinite(b - a):
+                raise ValueError(f"feature {k}: the range {a:g}..{b:g} is too wide")
         object.__setattr__(self, "low", low)
         object.__setattr__(self, "high", high)
         object.__setattr__(self, "_low", np.array(low))

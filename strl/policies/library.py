@@ -38,6 +38,7 @@ def load_policy(name: str) -> SpikingPolicy:
         raise ModelError(f"{name}: which function makes the policy?", hint=f"write {name}:factory")
     if not Path(name).exists():
         raise ModelError(
-            f"{name}: neither a shipped policy nor a file", hint=f"{suggest(name, known)} Or give a path"
+            f"{name}: neither a shipped policy nor a file",
+            hint=f"{suggest(name, known)} (or give a file's path)",
         )
     return load(Path(name)).policy

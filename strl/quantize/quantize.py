@@ -236,8 +236,8 @@ def _scale(
     du, dv = decays
     largest = max((float(np.abs(b.weight).max()) for b in bundles), default=0.0) or 1.0
     total = sum((np.abs(b.weight).sum(axis=1) for b in bundles), np.zeros(lif.size))
-    worst_u = total * _gain((4095 - du) / 4096, semantics)
-    worst_v = worst_u * _gain((4096 - dv) / 4096, semantics)
+    worst_u = _sustained(total, (4095 - du) / 4096, semantics)
+    worst_v = _sustained(worst_u, (4096 - dv) / 4096, semantics)
     threshold = 0.0 if lif.silent else float(lif.threshold.max())
     must = [
         _ratio(U_MAX, worst_u),
@@ -263,12 +263,12 @@ def _ratio(limit: float, values: Float | float) -> float:
     return limit / greatest if 0 < greatest < np.inf else float("inf")
 
 
-def _gain(retention: Float, semantics: Semantics) -> Float:
-    """Greatest sum of a unit input in every tick: Σ retention^k over the ticks that state lives."""
+def _sustained(amount: Float, retention: Float, semantics: Semantics) -> Float:
+    """What an amount that arrives in every tick adds up to: amount · Σ retention^k while the state lives."""
     ticks = semantics.ticks if semantics.state == "reset" else np.inf
     with np.errstate(divide="ignore", invalid="ignore"):
-        sums = (1 - retention**ticks) / (1 - retention)
-    return np.asarray(np.where(retention >= 1, ticks, sums), dtype=np.float64)
+        sums = np.where(retention >= 1, ticks, (1 - retention**ticks) / (1 - retention))
+        return np.where(amount > 0, amount * sums, 0.0)  # nothing stays nothing, for ever as well
 
 
 def _synapse(bundle: _Bundle, post: str, scale: float, grid: Grid) -> tuple[Synapse, Mapping[str, float]]:
