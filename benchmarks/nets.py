@@ -10,14 +10,8 @@ from numpy.typing import NDArray
 
 from strl.chip import Program, backend, chip
 from strl.ir.semantics import EnvironmentSpec, Readout, Semantics
-from strl.quantize.network import (
-    Lif,
-    Population,
-    ReadoutWindow,
-    Schedule,
-    Source,
-    Synapse,
-)
+from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse
+from strl.quantize.neurons import Lif, Source
 
 DV = 410  # a potential keeps 0.9 of itself a tick
 TICKS = 8

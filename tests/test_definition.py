@@ -12,7 +12,8 @@ from hardware_sims.loihi import DefinitionBackend, LoihiBackend
 from hardware_sims.loihi.definition import LIMIT, decay, shift, update, wrap32
 from strl.chip import Program, Session
 from strl.errors import BackendError
-from strl.quantize.network import Gate, Lif, Population, ReadoutWindow, Schedule, Source, Synapse
+from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse
+from strl.quantize.neurons import Gate, Lif, Source
 from strl.testing import random_program, random_spikes
 
 TRACE = Path(__file__).parents[2] / "shared" / "cases" / "loihi_trace"

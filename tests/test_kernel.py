@@ -22,7 +22,8 @@ from hardware_sims.loihi import DefinitionBackend, LoihiBackend, definition, ker
 from hardware_sims.loihi.session import LoihiSession
 from strl.chip import Program
 from strl.errors import BackendError
-from strl.quantize.network import Lif, Population, Source, Synapse
+from strl.quantize.network import Population, Synapse
+from strl.quantize.neurons import Lif, Source
 from strl.testing import random_program, random_spikes
 from strl.testing.conformance import compare_counts, compare_decisions
 

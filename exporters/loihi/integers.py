@@ -14,7 +14,8 @@ from strl.chip.program import Part, Program
 from strl.chip.spec import ChipSpec
 from strl.errors import BundleError
 from strl.ir.semantics import MAX_TICKS, Semantics
-from strl.quantize.network import Gate, Lif, Population, ReadoutWindow, Schedule, Source, Synapse
+from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse
+from strl.quantize.neurons import Gate, Lif, Source
 
 NEURONS_MAX = 1 << 20
 """Neurons of a population; above it a bundle is taken for damaged."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from hardware_sims.lava import compat
 from strl.chip.program import Program
-from strl.quantize.network import Gate, Source
+from strl.quantize.neurons import Gate, Source
 
 
 def ticks_per_second(

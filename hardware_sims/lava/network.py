@@ -19,7 +19,8 @@ from hardware_sims.lava.host import heard, host
 from hardware_sims.lava.runtime import shared
 from strl.chip.program import Program
 from strl.errors import BackendError
-from strl.quantize.network import Lif, Population, Synapse
+from strl.quantize.network import Population, Synapse
+from strl.quantize.neurons import Lif
 
 Int = NDArray[np.int32]
 

@@ -12,7 +12,7 @@ from hardware_sims.loihi.inputs import check_batch, check_spikes, slot_indices
 from strl.chip.backend import Counts, Decision
 from strl.chip.program import Program
 from strl.errors import BackendError
-from strl.quantize.network import Gate
+from strl.quantize.neurons import Gate
 
 
 class LavaBackend:

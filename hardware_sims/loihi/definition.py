@@ -5,14 +5,16 @@ that of lava-nc 0.10.0's ``fixed_pt`` models (lava/proc/dense/models.py, lava/pr
 what the silicon does otherwise is not modelled here.
 
 One tick t:
-1. every source spikes as the host says, every gate in its window;
-2. every LIF population receives a = Σ over its synapses of (W · s(t − delay)) · 2^weight_exp;
+1. every source sends what the host says, every gate spikes in its window;
+2. every other population receives a = Σ over its synapses of (W · m(t − delay)) · 2^weight_exp, m being the
+   sender's messages, or 1 for each that is not 0 where message_bits is 0;
 3. where the state is reset every decision, u and v are cleared at the population's own tick ``offset``;
-   and a spike that its sender sent before its own reset never arrives at or after the receiver's;
-4. it is updated:
+   and a message that its sender sent before its own reset never arrives at or after the receiver's;
+4. LIF neurons, plain and ternary, are updated:
        u ← trunc(u · (4096 − (du + 1)) / 4096) + 64·a      wrapped once into 24 bits
        v ← trunc(v · (4096 − dv) / 4096) + u               clipped to ±(2²³ − 1)
-       spike ← v > 64·vth;  v ← 0 where it spiked.
+       spike ← v > 64·vth;  v ← 0 where it spiked
+   (``lif`` has the other resets); graded and product neurons send what they receive, without a state.
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ from numpy.typing import NDArray
 
 from hardware_sims.loihi.inputs import check_batch, check_spikes, slot_indices
 from strl.chip.backend import Counts, Decision
-from strl.chip.program import Program
-from strl.quantize.network import Gate, Lif, Population, Source
+from strl.chip.program import Messages, Program
+from strl.quantize.network import Population
+from strl.quantize.neurons import Gate, Graded, Lif, Neurons, Product, Source, Ternary
 
 Int = NDArray[np.int64]
 
@@ -48,19 +51,58 @@ def shift(x: Int, exponent: int) -> Int:
     return x << exponent if exponent >= 0 else x >> -exponent
 
 
-def update(u: Int, v: Int, a: Int, lif: Lif) -> tuple[Int, Int, Int]:
-    """u, v and spikes after one tick with synaptic input a; all [batch, n]."""
-    u = wrap32(decay(u, 4096 - (lif.du.astype(np.int64) + 1)) + wrap32(a << 6))
+def clip(v: Int) -> Int:
+    """v within 24 bits."""
+    return np.clip(v, 1 - LIMIT, LIMIT - 1)
+
+
+def integrate(u: Int, v: Int, a: Int, kind: Lif | Ternary) -> tuple[Int, Int]:
+    """The current u, and the potential before it is clipped; all [batch, n]."""
+    u = wrap32(decay(u, 4096 - (kind.du.astype(np.int64) + 1)) + wrap32(a << 6))
     u = np.where(u > LIMIT, u - 2 * LIMIT, np.where(u <= -LIMIT, u + 2 * LIMIT, u))
-    v = np.clip(decay(v, 4096 - lif.dv.astype(np.int64)) + u, 1 - LIMIT, LIMIT - 1)
-    spikes = v > (lif.vth.astype(np.int64) << 6)
-    return u, np.where(spikes, 0, v), spikes.astype(np.int64)
+    return u, decay(v, 4096 - kind.dv.astype(np.int64)) + u
+
+
+def lif(u: Int, v: Int, a: Int, kind: Lif) -> tuple[Int, Int, Int]:
+    """u, v and spikes after one tick with synaptic input a; resets as ``strl.ir.nodes.LIF`` has them."""
+    threshold = kind.vth.astype(np.int64) << 6
+    owed = v > threshold  # only a reset that is late, or a subtraction that was not enough, leaves this
+    u, v = integrate(u, v, a, kind)
+    if kind.reset == "zero":
+        v = np.where(owed & kind.reset_delay, 0, clip(v))
+        spikes = v > threshold
+        return u, v if kind.reset_delay else np.where(spikes, 0, v), spikes.astype(np.int64)
+    v = clip(v - owed * threshold)
+    spikes = v > threshold
+    late = v if kind.reset_delay else clip(v - (spikes.astype(np.int64) - owed) * threshold)
+    return u, late, spikes.astype(np.int64)
+
+
+def ternary(u: Int, v: Int, a: Int, kind: Ternary) -> tuple[Int, Int, Int]:
+    """u, v and messages −1, 0, 1 after one tick with synaptic input a."""
+    u, v = integrate(u, v, a, kind)
+    v = clip(v)
+    up, down = (v > (kind.high.astype(np.int64) << 6)), (v < (kind.low.astype(np.int64) << 6))
+    messages = up.astype(np.int64) - down
+    return u, np.where(up | down, 0, v), messages
+
+
+def graded(a: Int, kind: Graded) -> Int:
+    """a, or 0 where it is not large enough."""
+    a = wrap32(a)
+    return np.where((a if kind.rectify else np.abs(a)) > kind.vth, a, 0)
+
+
+def product(a: Int, b: Int, kind: Product) -> Int:
+    """a · b / 2^shift towards −∞ in 32 bits, or 0 where it is not large enough."""
+    p = wrap32(wrap32(a) * wrap32(b)) >> kind.shift
+    return np.where(np.abs(p) > kind.vth, p, 0)
 
 
 class DefinitionSession:
     """A program run by the definition; answers ``strl.chip.backend.Session``.
 
-    ``u`` and ``v`` hold the state [batch, n] of each LIF population by name, for whoever compares.
+    ``u`` and ``v`` hold the state [batch, n] of each population that has one by name, for whoever compares.
     """
 
     def __init__(self, program: Program, batch: int) -> None:
@@ -69,10 +111,10 @@ class DefinitionSession:
         self.batch = batch
         self._slices = program.slices
         self._memory = max((s.delay for s in program.synapses), default=1)
-        self._weights = {s.name: s.weight.astype(np.int64).T for s in program.synapses}
-        self._lifs = [p for p in program.populations if isinstance(p.kind, Lif)]
-        self.u = {p.name: np.zeros((batch, p.size), np.int64) for p in self._lifs}
-        self.v = {p.name: np.zeros((batch, p.size), np.int64) for p in self._lifs}
+        self._weights = {s.name: s.matrix.astype(np.int64).T for s in program.synapses}
+        stateful = [p for p in program.populations if isinstance(p.kind, Lif | Ternary)]
+        self.u = {p.name: np.zeros((batch, p.size), np.int64) for p in stateful}
+        self.v = {p.name: np.zeros((batch, p.size), np.int64) for p in stateful}
         # past[d] is the raster of d + 1 ticks ago.
         self._past = np.zeros((self._memory, batch, program.neurons), np.int64)
         self._ticks = np.zeros(batch, np.int64)
@@ -87,10 +129,10 @@ class DefinitionSession:
         for count in (self._ticks, self._spikes, self._active):
             count[index] = 0
 
-    def run(self, spikes: NDArray[np.uint8]) -> Decision:
+    def run(self, spikes: Messages) -> Decision:
         check_spikes(spikes, self.program, self.batch)
         schedule, readout = self.program.schedule, self.program.readout
-        raster = np.zeros((self.batch, schedule.total, self.program.neurons), np.uint8)
+        raster = np.zeros((self.batch, schedule.total, self.program.neurons), self.program.message)
         silence = np.zeros_like(spikes[0])
         membrane = np.zeros((self.batch, self.program.population(readout.population).size), np.int64)
         for tick in range(schedule.total):
@@ -102,7 +144,7 @@ class DefinitionSession:
         value = count if readout.kind == "count" else membrane.astype(np.int32)
         return Decision(readout=value, raster=raster)
 
-    def tick(self, tick: int, driven: NDArray[np.uint8]) -> Int:
+    def tick(self, tick: int, driven: Messages) -> Int:
         """Tick number ``tick`` of a decision, with source spikes [batch, inputs] → [batch, neurons]."""
         now: Int = np.zeros((self.batch, self.program.neurons), np.int64)
         column = 0
@@ -117,7 +159,7 @@ class DefinitionSession:
                 now[:, here] = self._neurons(number, population, population.kind, tick)
         self._past = np.concatenate([now[None], self._past[:-1]])
         self._ticks += 1
-        self._spikes += now
+        self._spikes += now != 0
         return now
 
     def counts(self) -> Counts:
@@ -126,24 +168,33 @@ class DefinitionSession:
     def close(self) -> None:
         return
 
-    def _neurons(self, number: int, population: Population, lif: Lif, tick: int) -> Int:
+    def _neurons(self, number: int, population: Population, kind: Neurons, tick: int) -> Int:
         name = population.name
-        a = self._input(population, tick)
+        a = self._input(population, 0, tick)
+        if isinstance(kind, Graded | Product):
+            self._active[:, number] += (a != 0).sum(axis=1)
+            return (
+                graded(a, kind)
+                if isinstance(kind, Graded)
+                else product(a, self._input(population, 1, tick), kind)
+            )
         if self.program.schedule.state == "reset" and tick == population.offset:
             self.u[name][:] = 0
             self.v[name][:] = 0
-        active = (a != 0) | (self.u[name] != 0) | (self.v[name] != 0)
-        self._active[:, number] += active.sum(axis=1)
-        self.u[name], self.v[name], spikes = update(self.u[name], self.v[name], a, lif)
-        return spikes
+        u, v = self.u[name], self.v[name]
+        self._active[:, number] += ((a != 0) | (u != 0) | (v != 0)).sum(axis=1)
+        step = lif(u, v, a, kind) if isinstance(kind, Lif) else ternary(u, v, a, kind)
+        self.u[name], self.v[name], messages = step
+        return messages
 
-    def _input(self, population: Population, tick: int) -> Int:
+    def _input(self, population: Population, port: int, tick: int) -> Int:
         a: Int = np.zeros((self.batch, population.size), np.int64)
         for synapse in self.program.synapses:
-            if synapse.post != population.name or self.program.blanked(synapse, tick):
-                continue
-            past = self._past[synapse.delay - 1][:, self._slices[synapse.pre]]
-            a += shift(past @ self._weights[synapse.name], synapse.weight_exp)
+            here = synapse.post == population.name and synapse.port == port
+            if here and not self.program.blanked(synapse, tick):
+                past = self._past[synapse.delay - 1][:, self._slices[synapse.pre]]
+                messages = past if synapse.message_bits else (past != 0).astype(np.int64)
+                a += shift(messages @ self._weights[synapse.name], synapse.weight_exp)
         return a
 
 

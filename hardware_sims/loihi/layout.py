@@ -12,7 +12,8 @@ from hardware_sims.loihi import kernel
 from hardware_sims.loihi.kernel import LANES
 from strl.chip.program import Program
 from strl.errors import BackendError
-from strl.quantize.network import Gate, Lif, Population, Source, Synapse
+from strl.quantize.network import Population, Synapse
+from strl.quantize.neurons import Gate, Lif, Source
 
 Table = NDArray[np.int64]
 NEVER = -1

@@ -13,7 +13,8 @@ from strl.chip.memory import best_format, words
 from strl.chip.program import Part
 from strl.chip.spec import ChipSpec
 from strl.errors import ChipError
-from strl.quantize.network import Lif, Population, QuantizedNetwork, Synapse
+from strl.quantize.network import Population, QuantizedNetwork, Synapse
+from strl.quantize.neurons import Lif
 
 
 @dataclass(slots=True)

@@ -12,14 +12,10 @@ from strl.chip.spec import ChipSpec
 from strl.content import Content, digest
 from strl.errors import ChipError
 from strl.ir.semantics import Semantics
-from strl.quantize.network import (
-    Population,
-    ReadoutWindow,
-    Schedule,
-    Source,
-    Synapse,
-    check_wiring,
-)
+from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse, check_wiring
+from strl.quantize.neurons import Source, binary
+
+Messages = NDArray[np.uint8] | NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,12 +95,20 @@ class Program(Content):
         first = self.population(synapse.pre).offset + synapse.delay
         return self.population(synapse.post).offset <= tick < first
 
-    def spikes(self, levels: NDArray[np.integer]) -> NDArray[np.uint8]:
+    @property
+    def message(self) -> type[np.uint8] | type[np.int32]:
+        """Type of a message, and so of input and raster: uint8 where all are spikes, else int32."""
+        return np.uint8 if all(binary(p.kind) for p in self.populations) else np.int32
+
+    def spikes(self, levels: NDArray[np.integer]) -> Messages:
         """Encoder levels [T, batch, n] → input spikes [T, batch, inputs].
 
-        A level is 0 or 1, or a signed integer whose two's complement bits go to one source each.
+        A level is 0 or 1, or a signed integer whose two's complement bits go to one source each; a graded
+        source takes the level as it is, int32.
         """
         planes = [p.kind.plane for p in self.sources if isinstance(p.kind, Source)]
+        if planes == [None]:
+            return np.ascontiguousarray(levels, dtype=np.int32)
         if planes == [0]:
             return np.ascontiguousarray(levels, dtype=np.uint8)
         bits = (levels[..., None, :] >> np.array(planes, levels.dtype)[:, None]) & 1

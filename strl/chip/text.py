@@ -6,7 +6,8 @@ import numpy as np
 
 from strl.chip.program import Program
 from strl.content import digest
-from strl.quantize.network import Gate, Lif, Population, Source, Synapse
+from strl.quantize.network import Population, Synapse
+from strl.quantize.neurons import Gate, Lif, Source
 
 
 def text(program: Program) -> str:

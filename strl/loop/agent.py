@@ -23,7 +23,7 @@ from strl.ir.nodes import LIF
 from strl.ir.reference import Reference
 from strl.ir.semantics import Semantics
 from strl.quantize.connections import output_population
-from strl.quantize.network import Lif
+from strl.quantize.neurons import Lif
 
 _ENCODER_STREAM = (1,)
 """Spawn key of an episode's encoder generator, which keeps it apart from the environment's own."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -153,10 +153,8 @@ def check_wiring(
         raise ChipError("program: two populations or two synapses share a name")
     for population in populations:
         kind = population.kind
-        if isinstance(kind, Lif) and kind.vth.shape != (population.size,):
-            raise ChipError(
-                f"{population.name}: {kind.vth.shape[0]} parameters for {population.size} neurons"
-            )
+        if isinstance(kind, COMPUTING) and count(kind) != population.size:
+            raise ChipError(f"{population.name}: {count(kind)} parameters for {population.size} neurons")
         if isinstance(kind, Gate) and population.size != 1:
             raise ChipError(f"{population.name}: a gate has 1 neuron, not {population.size}")
     for synapse in synapses:
@@ -164,9 +162,14 @@ def check_wiring(
             if end not in by_name:
                 raise ChipError(f"{synapse.name}: no population {end!r}")
         expected = (by_name[synapse.post].size, by_name[synapse.pre].size)
-        if synapse.weight.shape != expected:
-            raise ChipError(f"{synapse.name}: weight has shape {synapse.weight.shape}, must be {expected}")
-        if not isinstance(by_name[synapse.post].kind, Lif):
+        if synapse.shape != expected:
+            raise ChipError(f"{synapse.name}: weight has shape {synapse.shape}, must be {expected}")
+        post = by_name[synapse.post].kind
+        if not isinstance(post, COMPUTING):
             raise ChipError(f"{synapse.name}: {synapse.post!r} takes no synapses")
+        if synapse.port and not isinstance(post, Product):
+            raise ChipError(
+                f"{synapse.name}: port 1 is the second factor of a product, {synapse.post!r} is none"
+            )
     if readout.population not in by_name:
         raise ChipError(f"readout: no population {readout.population!r}")

@@ -25,16 +25,8 @@ from strl.ir.passes.schedule import offsets
 from strl.ir.semantics import Semantics
 from strl.quantize.connections import Connection, connections, output_population
 from strl.quantize.grid import Grid, decay_u, decay_v
-from strl.quantize.network import (
-    Gate,
-    Lif,
-    Population,
-    QuantizedNetwork,
-    ReadoutWindow,
-    Schedule,
-    Source,
-    Synapse,
-)
+from strl.quantize.network import Population, QuantizedNetwork, ReadoutWindow, Schedule, Synapse
+from strl.quantize.neurons import Gate, Lif, Source
 
 Float = NDArray[np.float64]
 U_MAX = 2**17 - 1

@@ -10,15 +10,8 @@ from numpy.typing import NDArray
 from strl.chip.program import Program
 from strl.chip.spec import chip
 from strl.ir.semantics import EnvironmentSpec, Readout, Semantics
-from strl.quantize.network import (
-    Gate,
-    Lif,
-    Population,
-    ReadoutWindow,
-    Schedule,
-    Source,
-    Synapse,
-)
+from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse
+from strl.quantize.neurons import Gate, Lif, Source
 
 Rng = np.random.Generator
 

@@ -9,7 +9,7 @@ import pytest
 
 from hardware_sims.loihi.definition import LIMIT, update
 from strl.chip import backend
-from strl.quantize.network import Lif
+from strl.quantize.neurons import Lif
 from strl.testing import check_backend, check_program
 from strl.testing.conformance import check_refusals
 from strl.testing.policies import PoleSubject

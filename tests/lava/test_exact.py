@@ -14,7 +14,8 @@ from hardware_sims.lava.baseline import ticks_per_second
 from hardware_sims.loihi import DefinitionBackend
 from strl.chip import Program, Session
 from strl.errors import BackendError
-from strl.quantize.network import Lif, Schedule, Synapse
+from strl.quantize.network import Schedule, Synapse
+from strl.quantize.neurons import Lif
 from strl.testing import random_program, random_spikes
 
 pytestmark = pytest.mark.lava
