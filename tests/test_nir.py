@@ -300,13 +300,13 @@ def _described(path: Path) -> dict[str, Any]:
 @pytest.mark.skipif(not BAD, reason="the shared cases are not here")
 @pytest.mark.parametrize("path", BAD, ids=lambda p: p.stem)
 def test_shared_bad_files_end_in_one_error_at_once(path: Path) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(ModelError, match=path.name):
         decode(path.read_bytes(), _described(path), str(path))
     with pytest.raises(ModelError, match=path.name) as caught:
         NirExporter().load(path)
     assert "has no manifest" not in caught.value.message
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def write(path: Path, make: Callable[[h5py.File], None]) -> Path:

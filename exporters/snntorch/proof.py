@@ -85,7 +85,7 @@ def _levels(policy: SpikingPolicy, rng: np.random.Generator) -> Float:
 
 def _module_ticks(policy: SpikingPolicy, module: nn.Module, levels: Float) -> list[dict[str, Call]]:
     """The calls of every tick of a decision, by layer."""
-    x = torch.from_numpy(levels)
+    x = torch.from_numpy(levels.copy())  # the module may do to it what it likes
     with torch.no_grad(), watched(module) as calls:
         if policy.call == "decision":
             module(x)
