@@ -235,6 +235,16 @@ class TestProof:
         with pytest.raises(ModelError, match=r"3: .* potentials differ"):
             prove(made, Network(nodes=other, edges=network.edges))
 
+    def test_a_module_that_works_in_single_precision_only(self) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            if x.dtype != torch.float32:
+                raise TypeError("single precision, please")
+            return m.lif2(m.fc2(m.lif1(m.fc1(x))))
+
+        with pytest.raises(ModelError, match=r"forward pass fails .* single precision, please") as caught:
+            translate(policy(Layers(way)))
+        assert "double precision" in caught.value.hint
+
     def test_it_sees_what_depends_on_the_tick(self) -> None:
         def way(m: Any, x: torch.Tensor) -> Any:
             m.count = getattr(m, "count", 0) + 1

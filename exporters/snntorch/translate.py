@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from exporters.snntorch.layers import HANDLERS, node
-from exporters.snntorch.watch import FRESH, Call, leaves, replica, rest_state, same, tensors, watched
+from exporters.snntorch.watch import FRESH, Call, leaves, replica, rest_state, run, same, tensors, watched
 from strl.codecs import encoder
 from strl.errors import ModelError
 from strl.ir.network import Network
@@ -69,16 +69,9 @@ def forward(policy: SpikingPolicy, module: nn.Module, width: int) -> tuple[torch
     x = torch.from_numpy(spikes).to(parameter)
     rest_state(module)
     with torch.no_grad(), watched(module) as calls:
-        try:
-            output = module(x)
-        except ModelError:
-            raise
-        except Exception as error:  # the module is the user's: whatever it raises is the answer
-            raise ModelError(
-                f"{type(module).__name__}: its forward pass fails on input {list(x.shape)}: {error}",
-                hint=f"the encoder gives {width} features; call={policy.call!r} means "
-                + ("x [T, batch, features]" if ticks else "x [batch, features], once a tick"),
-            ) from error
+        means = "x [T, batch, features]" if ticks else "x [batch, features], once a tick"
+        hint = f"the encoder gives {width} features; call={policy.call!r} means {means}"
+        output = run(module, x, hint)
     return x, calls, output
 
 

@@ -113,6 +113,18 @@ def watched(module: nn.Module) -> Iterator[list[Call]]:
             handle.remove()
 
 
+def run(module: nn.Module, x: torch.Tensor, hint: str) -> Any:
+    """What the module returns; whatever it raises is the user's to know, as a ``ModelError``."""
+    try:
+        return module(x)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{type(module).__name__}: its forward pass fails on input {list(x.shape)}: {error}", hint=hint
+        ) from error
+
+
 def same(a: torch.Tensor, b: torch.Tensor) -> bool:
     """True where both are one tensor, or views of the same values in the same shape."""
     alike = a.shape == b.shape and a.stride() == b.stride() and a.dtype == b.dtype
