@@ -304,7 +304,9 @@ class TestInspect:
         assert found["program"]["digest"] == resolve(f"{home}/own.bundle").program().digest
         assert found["utilization"]["each"][0]["binding"] in found["utilization"]["each"][0]["limits"]
         assert found["semantics"]["ticks"] == 8
-        assert set(found["quantization"]) == {"fc1", "fc1.bias", "fc2", "fc2.bias"}
+        rounded = {"fc1", "fc1.bias", "fc2", "fc2.bias"}
+        rounded |= {f"lif{k}.{what}" for k in (1, 2) for what in ("beta", "threshold")}
+        assert set(found["quantization"]) == rounded
 
     def test_bundles_that_are_refused(
         self, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
