@@ -146,7 +146,7 @@ class TestExport:
             "synapses",
             "of 128 cores of loihi1",
             "10 ticks, 8 of them",
-            "largest weight",
+            "largest value",
         ):
             assert word in out
         assert str(tmp_path / "x" / "manifest.json") in out
