@@ -43,9 +43,9 @@ def to_json(value: Any, error: type[StrlError]) -> bytes:
     """Canonical JSON: the same bytes for the same value."""
     try:
         text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        return (text + "\n").encode()
     except (TypeError, ValueError) as problem:
         raise error(f"manifest: {problem}", hint="semantics and codecs are plain, finite data") from problem
-    return (text + "\n").encode()
 
 
 def from_json(data: bytes, where: object, error: type[StrlError]) -> dict[str, Any]:

@@ -367,6 +367,19 @@ class TestWriting:
             LoihiExporter().export(replace(artefact, name="other"), bundle)
         assert load(bundle).name == "small"
 
+    def test_what_could_not_be_read_back_is_not_written(
+        self, artefact: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("exporters.loihi.bundle.MANIFEST_MAX", 100)
+        with pytest.raises(BundleError, match=r"manifest\.json would have \d+ bytes, at most 100"):
+            LoihiExporter().export(artefact, tmp_path / "x")
+        assert not (tmp_path / "x").exists()
+
+    @pytest.mark.parametrize("name", ["\udcff", float("nan"), object()])
+    def test_a_manifest_of_what_json_has_not(self, name: Any, artefact: Artefact, tmp_path: Path) -> None:
+        with pytest.raises(BundleError, match=r"^manifest: "):
+            LoihiExporter().export(replace(artefact, name=name), tmp_path / "x")
+
     def test_a_policy_that_was_not_compiled(self, artefact: Artefact, tmp_path: Path) -> None:
         with pytest.raises(BundleError, match="has no program"):
             LoihiExporter().export(replace(artefact, compiled=None), tmp_path / "x")

@@ -186,6 +186,10 @@ def test_a_fan_in_beyond_32_bits_is_refused() -> None:
         LoihiBackend().load(program)
 
 
+def test_a_program_without_synapses() -> None:
+    compare(replace(random_program(2), synapses=()), seed=2, batch=2)
+
+
 def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "SHARE", 1)
     for seed in range(20):

@@ -57,7 +57,7 @@ def whole(rng: Rng, shape: tuple[int, ...]) -> NDArray[np.float64]:
     return weight
 
 
-def random_network(rng: Rng, *, skip: bool, recurrent: bool, bias: bool) -> Network:
+def random_network(rng: Rng, *, skip: bool, recurrent: bool, bias: bool, late: bool = False) -> Network:
     sizes = [int(rng.integers(1, 7)) for _ in range(4)]
     nodes: dict[str, Node] = {"input": Input(shape=(sizes[0],))}
     edges: list[tuple[str, str]] = []
@@ -68,9 +68,16 @@ def random_network(rng: Rng, *, skip: bool, recurrent: bool, bias: bool) -> Netw
         nodes[f"lif{i}"] = integrators(rng, sizes[i])
         edges += [(before, f"fc{i}"), (f"fc{i}", f"lif{i}")]
         before = f"lif{i}"
+    b3 = rng.integers(-127, 128, sizes[3]).astype(float) if bias else None
     if skip:
-        nodes["skip"] = Linear(weight=whole(rng, (sizes[3], sizes[0])))
+        nodes["skip"] = Linear(weight=whole(rng, (sizes[3], sizes[0])), bias=b3)
         edges += [("input", "skip"), ("skip", "lif3")]
+    if late:  # lif1 reaches lif3 twice through the same weights, both ways late and one of them later
+        nodes["wait"] = Delay(ticks=int(rng.integers(1, 4)), shape=(sizes[1],))
+        nodes["late_fc"] = Linear(weight=whole(rng, (sizes[3], sizes[1])), bias=b3)
+        nodes["again"] = Delay(ticks=int(rng.integers(1, 3)), shape=(sizes[3],))
+        edges += [("lif1", "wait"), ("wait", "late_fc"), ("late_fc", "lif3")]
+        edges += [("late_fc", "again"), ("again", "lif3")]
     if recurrent:
         nodes["late"] = Delay(ticks=int(rng.integers(1, 4)), shape=(sizes[2],))
         nodes["back"] = Linear(weight=whole(rng, (sizes[2], sizes[2])))
@@ -99,15 +106,16 @@ def program_of(network: Network, meaning: Semantics, *, bits: int = 1, grid: Gri
     skip=st.booleans(),
     recurrent=st.booleans(),
     bias=st.booleans(),
+    late=st.booleans(),
     state=st.sampled_from(["reset", "carry"]),
     bits=st.sampled_from([1, 3]),
 )
 def test_a_network_on_the_grid_loses_nothing(
-    seed: int, skip: bool, recurrent: bool, bias: bool, state: State, bits: int
+    seed: int, skip: bool, recurrent: bool, bias: bool, late: bool, state: State, bits: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    network = random_network(rng, skip=skip, recurrent=recurrent, bias=bias)
-    meaning = semantics(state=state, rest=3 if state == "carry" else 0)
+    network = random_network(rng, skip=skip, recurrent=recurrent, bias=bias, late=late)
+    meaning = semantics(state=state, rest=5 if state == "carry" else 0)
     program = program_of(network, meaning, bits=bits)
     batch, decisions, ticks = 3, 4, meaning.ticks
     session, reference = DefinitionSession(program, batch), Reference(network, batch)

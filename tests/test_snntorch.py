@@ -175,13 +175,13 @@ class TestEqual:
         del module.lif1, module.lif2
         assert list(to_network(policy(module)).nodes)[1:-1] == ["fc1", "a", "fc2", "b"]
 
-    @pytest.mark.parametrize("gives", ["stack", "sum", "list"])
+    @pytest.mark.parametrize("gives", ["stack", "sum", "list", "both"])
     def test_a_whole_decision_in_one_call(self, gives: str) -> None:
         def way(m: Any, x: torch.Tensor) -> Any:
             spikes = [m.lif2(m.fc2(m.lif1(m.fc1(step)))) for step in x]
-            return {"stack": torch.stack(spikes), "sum": torch.stack(spikes).sum(0), "list": spikes[-1]}[
-                gives
-            ]
+            every = torch.stack(spikes)
+            states = (every, m.lif2.mem)
+            return {"stack": every, "sum": every.sum(0), "list": spikes[-1], "both": states}[gives]
 
         network, proof = translate(policy(Layers(way), call="decision"))
         assert list(network.nodes) == ["input", "fc1", "lif1", "fc2", "lif2", "output"]
@@ -235,6 +235,16 @@ class TestProof:
         with pytest.raises(ModelError, match=r"3: .* potentials differ"):
             prove(made, Network(nodes=other, edges=network.edges))
 
+    def test_a_module_that_works_in_single_precision_only(self) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            if x.dtype != torch.float32:
+                raise TypeError("single precision, please")
+            return m.lif2(m.fc2(m.lif1(m.fc1(x))))
+
+        with pytest.raises(ModelError, match=r"forward pass fails .* single precision, please") as caught:
+            translate(policy(Layers(way)))
+        assert "double precision" in caught.value.hint
+
     def test_it_sees_what_depends_on_the_tick(self) -> None:
         def way(m: Any, x: torch.Tensor) -> Any:
             m.count = getattr(m, "count", 0) + 1
@@ -277,6 +287,17 @@ def heads(m: Any, x: torch.Tensor) -> Any:
     return m.lif2(m.fc2(spikes)), m.lif3(m.fc3(spikes))
 
 
+def in_place_before(m: Any, x: torch.Tensor) -> Any:
+    x.mul_(2)
+    return m.lif2(m.fc2(m.lif1(m.fc1(x))))
+
+
+def in_place_after(m: Any, x: torch.Tensor) -> Any:
+    spikes = m.lif2(m.fc2(m.lif1(m.fc1(x))))
+    spikes += 1
+    return spikes
+
+
 FUNCTIONAL: dict[str, tuple[Callable[..., Any], str]] = {
     "before": (lambda m, x: m.lif2(m.fc2(m.lif1(m.fc1(x * 2)))), "fc1: its input is not the observation"),
     "between": (
@@ -289,6 +310,8 @@ FUNCTIONAL: dict[str, tuple[Callable[..., Any], str]] = {
         "returns something else than .* lif2",
     ),
     "in place": (in_place, "fc2: its input is not what lif1 gave"),
+    "in place before": (in_place_before, "fc1: its input is not the observation"),
+    "in place after": (in_place_after, "returns something else"),
     "skip": (
         lambda m, x: m.lif2(m.fc2((h := m.lif1(m.fc1(x))) + m.more(h))),
         "fc2: its input is not what more gave",
@@ -322,6 +345,7 @@ class TestRefused:
             nn.BatchNorm1d(HIDDEN),
             nn.Conv1d(1, 1, 1),
             snn.Alpha(0.9, 0.8),
+            snn.DeltaLeaky(beta=0.9),
             snn.RLeaky(0.9, all_to_all=False),
         ],
         ids=lambda layer: type(layer).__name__,

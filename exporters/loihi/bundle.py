@@ -69,7 +69,13 @@ def files(artefact: Artefact) -> dict[str, bytes]:
         "program": program.digest,
         "files": {name: sha256(data) for name, data in made.items()},
     }
-    return {**made, MANIFEST: to_json({**manifest, "digest": _own(manifest)}, BundleError)}
+    made[MANIFEST] = to_json({**manifest, "digest": _own(manifest)}, BundleError)
+    for name, data in made.items():
+        if len(data) > (limit := {**LIMITS, MANIFEST: MANIFEST_MAX}[name]):
+            raise BundleError(
+                f"{artefact.name}: {name} would have {len(data)} bytes, at most {limit} are read"
+            )
+    return made
 
 
 def artefact(read: Read, where: str) -> Artefact:

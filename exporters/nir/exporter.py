@@ -59,9 +59,9 @@ class NirExporter:
 
     def load(self, path: Path) -> Artefact:
         data = read(path, FILE_MAX, ModelError)
-        scan(data, str(path))
         beside = manifest_path(path)
         if not beside.exists():
+            scan(data, str(path))
             raise ModelError(
                 f"{path}: has no manifest {beside.name} beside it, and a .nir file alone does not say how "
                 "its neurons reset, how many ticks a decision has, nor its codec",

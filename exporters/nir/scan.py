@@ -55,6 +55,7 @@ def scan(data: bytes, where: str) -> None:
     """
     if not data.startswith(b"\x89HDF\r\n\x1a\n"):
         raise ModelError(f"{where}: is not a NIR file: not HDF5", hint="a .nir file is made by `strl export`")
+    _heaps(data, where)
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             _objects(file, where)
@@ -64,6 +65,28 @@ def scan(data: bytes, where: str) -> None:
         raise
     except Exception as error:  # h5py raises whatever the C library's trouble maps to
         raise ModelError(f"{where}: is damaged: {error}") from error
+
+
+def _heaps(data: bytes, where: str) -> None:
+    """Global heaps, where HDF5 keeps text, hold entries of a size: at one of size 0 it never returns.
+
+    Layout: HDF5 File Format Specification 3.0, III.E: "GCOL", version, 3 bytes, size of the whole (8), then
+    entries: index (2), references (2), 4 bytes, size (8), data in multiples of 8. Entry 0 is what is free.
+    """
+    start = data.find(b"GCOL")
+    while start >= 0:
+        size = int.from_bytes(data[start + 8 : start + 16], "little")
+        if not 16 <= size <= len(data) - start:
+            raise ModelError(f"{where}: is damaged: a heap of {size} bytes")
+        at = start + 16
+        while at + 16 <= start + size:
+            index = int.from_bytes(data[at : at + 2], "little")
+            length = int.from_bytes(data[at + 8 : at + 16], "little")
+            taken = 16 + (length + 7) // 8 * 8 if index else length
+            if taken < 16 or at + taken > start + size:
+                raise ModelError(f"{where}: is damaged: a heap entry of {length} bytes")
+            at += taken
+        start = data.find(b"GCOL", start + 4)
 
 
 def _objects(file: h5py.File, where: str) -> None:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from exporters.snntorch.watch import Call, leaves, replica, rest_state, watched
+from exporters.snntorch.watch import Call, leaves, replica, rest_state, run, watched
 from strl.codecs import encoder
 from strl.errors import ModelError
 from strl.ir.network import Network
@@ -21,6 +21,8 @@ Float = NDArray[np.float64]
 
 DENSITIES = (0.1, 0.3, 0.5, 0.9)
 """Shares of input channels that are active, one a row of the batch."""
+
+DOUBLE = "the proof runs a copy in double precision: make tensors with the dtype of the input"
 
 MEMBRANE = 1e-9
 """Largest difference of potentials, relative to the larger of 1 and their size."""
@@ -78,20 +80,20 @@ def _levels(policy: SpikingPolicy, rng: np.random.Generator) -> Float:
     if code.bits == 1:
         return np.asarray(active * code.unit, dtype=np.float64)
     half = 1 << (code.bits - 1)
-    # A level is held for a decision more often than not, so hold it: neurons then reach their thresholds.
+    # One level a decision, as for an observation: with a new one a tick few neurons reach their thresholds.
     held = rng.integers(-half, half, shape[1:])
     return np.asarray(np.where(active, held, 0) * code.unit, dtype=np.float64)
 
 
 def _module_ticks(policy: SpikingPolicy, module: nn.Module, levels: Float) -> list[dict[str, Call]]:
     """The calls of every tick of a decision, by layer."""
-    x = torch.from_numpy(levels)
+    x = torch.from_numpy(levels.copy())  # the module may do to it what it likes
     with torch.no_grad(), watched(module) as calls:
         if policy.call == "decision":
-            module(x)
+            run(module, x, DOUBLE)
         else:
             for tick in range(len(levels)):
-                module(x[tick])
+                run(module, x[tick], DOUBLE)
             if policy.semantics.rest:
                 _rest(module, torch.zeros_like(x[0]), policy.semantics.rest)
     ticks = policy.semantics.ticks + policy.semantics.rest
@@ -112,7 +114,7 @@ def _rest(module: nn.Module, silence: torch.Tensor, ticks: int) -> None:
     for part in layers:
         part.register_parameter("bias", None)
     for _ in range(ticks):
-        module(silence)
+        run(module, silence, DOUBLE)
     for part, bias in zip(layers, kept, strict=True):
         part.register_parameter("bias", bias)
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from exporters.snntorch.layers import HANDLERS, node
-from exporters.snntorch.watch import Call, leaves, replica, rest_state, same, tensors, watched
+from exporters.snntorch.watch import FRESH, Call, leaves, replica, rest_state, run, same, tensors, watched
 from strl.codecs import encoder
 from strl.errors import ModelError
 from strl.ir.network import Network
@@ -36,7 +36,7 @@ def to_network(policy: SpikingPolicy) -> Network:
     module = replica(policy.module)
     known_layers(module)
     width = encoder(policy.semantics.encoder).size
-    path = chain(policy, forward(policy, module, width))
+    path, layers = chain(policy, forward(policy, module, width)), leaves(module)
     nodes: dict[str, Node] = {}
     for call in path:
         if call.taken.dim() != 2:
@@ -44,10 +44,10 @@ def to_network(policy: SpikingPolicy) -> Network:
                 f"{call.name}: its input has shape {list(call.taken.shape)}, must be [batch, features]",
                 hint="flatten the observation before the policy; the encoder gives [batch, features]",
             )
-        made = node(call.name, module.get_submodule(_qualified(module, call.name)), call.taken.shape[1])
+        made = node(call.name, layers[call.name], call.taken.shape[1])
         if made is not None:
             nodes[call.name] = made
-    return _joined(policy, nodes, width, path[-1].given[0].shape[1])
+    return _joined(policy, nodes, width)
 
 
 def known_layers(module: nn.Module) -> None:
@@ -69,16 +69,9 @@ def forward(policy: SpikingPolicy, module: nn.Module, width: int) -> tuple[torch
     x = torch.from_numpy(spikes).to(parameter)
     rest_state(module)
     with torch.no_grad(), watched(module) as calls:
-        try:
-            output = module(x)
-        except ModelError:
-            raise
-        except Exception as error:  # the module is the user's: whatever it raises is the answer
-            raise ModelError(
-                f"{type(module).__name__}: its forward pass fails on input {list(x.shape)}: {error}",
-                hint=f"the encoder gives {width} features; call={policy.call!r} means "
-                + ("x [T, batch, features]" if ticks else "x [batch, features], once a tick"),
-            ) from error
+        means = "x [T, batch, features]" if ticks else "x [batch, features], once a tick"
+        hint = f"the encoder gives {width} features; call={policy.call!r} means {means}"
+        output = run(module, x, hint)
     return x, calls, output
 
 
@@ -113,13 +106,10 @@ def chain(policy: SpikingPolicy, seen: tuple[torch.Tensor, list[Call], Any]) -> 
 def _ticks_of(policy: SpikingPolicy, calls: list[Call], ticks: int) -> list[Call]:
     if not calls:
         raise ModelError(f"{type(policy.module).__name__}: calls no layer")
-    count = Counter(call.name for call in calls)
-    often = set(count.values())
-    if policy.call == "tick" and often != {1} and len(often) == 1 and not _repeats(calls, 1):
-        if not _repeats(calls, often.copy().pop()):
-            raise _twice(calls, 1)
+    loops = len(calls) // len({call.name for call in calls})
+    if policy.call == "tick" and loops > 1 and _repeats(calls, loops):
         raise ModelError(
-            f"{type(policy.module).__name__}: loops over {often.pop()} ticks inside one call",
+            f"{type(policy.module).__name__}: loops over {loops} ticks inside one call",
             hint="take the loop out, or say SpikingPolicy(call='decision') and take x [T, batch, features]",
         )
     if not _repeats(calls, ticks):
@@ -147,12 +137,12 @@ def _twice(calls: list[Call], ticks: int) -> ModelError:
 
 def _fed_by(before: Call | None, call: Call, x: torch.Tensor) -> None:
     if before is None:
-        if not same(x, call.taken):
+        if call.version != FRESH or not same(x, call.taken):
             raise ModelError(
                 f"{call.name}: its input is not the observation's spikes as the encoder gave them",
                 hint=f"an operation comes before it; {BETWEEN}",
             )
-    elif not before.gave(call.taken, first=True):
+    elif not before.gave(call.taken, call.version):
         raise ModelError(
             f"{call.name}: its input is not what {before.name} gave: an operation outside layers, a skip or "
             "a branch stands between them",
@@ -161,29 +151,34 @@ def _fed_by(before: Call | None, call: Call, x: torch.Tensor) -> None:
 
 
 def _ends_in(policy: SpikingPolicy, last: list[Call], output: Any) -> bool:
-    """True where the output is the last layer's: in a tick, or over the ticks of a decision."""
+    """True where the output is the last layer's: in a tick, or over the ticks of a decision.
+
+    Membranes may come after the spikes, and in their place where they are what is read.
+    """
     outputs = tensors(output)
-    if policy.call == "tick":
-        return bool(outputs) and all(last[0].gave(o) or _membrane(policy, last[0], o) for o in outputs)
-    spikes = torch.stack([call.given[0] for call in last])
-    allowed = [spikes, spikes.sum(dim=0), spikes[-1]]
-    if last[-1].membrane is not None and len(last[-1].given) > 1:
-        membranes = torch.stack([call.given[-1] for call in last])
-        allowed += [membranes, membranes[-1]]
-    return bool(outputs) and all(any(_equal(o, a) for a in allowed) for o in outputs)
+    membranes = [call.membrane for call in last if call.membrane is not None]
+    for number, tensor in enumerate(outputs):
+        by_membrane = number > 0 or policy.semantics.readout.kind == "membrane"
+        if policy.call == "tick":
+            spikes = last[0].gave(tensor, tensor._version)
+        else:
+            spikes = _over_ticks(tensor, [call.given[0] for call in last])
+        if not spikes and not (by_membrane and membranes and _over_ticks(tensor, membranes)):
+            return False
+    return bool(outputs)
 
 
-def _membrane(policy: SpikingPolicy, call: Call, output: torch.Tensor) -> bool:
-    """True where the membrane is what shall be read, and is what was returned."""
-    read = policy.semantics.readout.kind == "membrane" and call.membrane is not None
-    return read and call.membrane is not None and _equal(output, call.membrane)
+def _over_ticks(tensor: torch.Tensor, each: list[torch.Tensor]) -> bool:
+    """True where ``tensor`` holds the values of every tick, their sum, or the last of them."""
+    values = torch.stack(each)
+    return any(_equal(tensor, allowed) for allowed in (values, values.sum(dim=0), values[-1]))
 
 
 def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
     return a.shape == b.shape and bool(torch.equal(a.to(b.dtype), b))
 
 
-def _joined(policy: SpikingPolicy, nodes: dict[str, Node], width: int, outputs: int) -> Network:
+def _joined(policy: SpikingPolicy, nodes: dict[str, Node], width: int) -> Network:
     last = next(reversed(nodes), "")
     ending = nodes.get(last)
     if not isinstance(ending, LIF):
@@ -197,7 +192,7 @@ def _joined(policy: SpikingPolicy, nodes: dict[str, Node], width: int, outputs: 
     first, end = _free("input", nodes), _free("output", nodes)
     order = [first, *made, end]
     return Network(
-        nodes={first: Input(shape=(width,)), **made, end: Output(shape=(outputs,))},
+        nodes={first: Input(shape=(width,)), **made, end: Output(shape=(ending.size,))},
         edges=tuple(pairwise(order)),
     )
 
@@ -216,8 +211,3 @@ def _free(name: str, taken: Mapping[str, object]) -> str:
     while name in taken:
         name += "_"
     return name
-
-
-def _qualified(module: nn.Module, name: str) -> str:
-    """The name ``get_submodule`` knows a layer by; a module that is itself a layer has the empty one."""
-    return name if any(n == name for n, _ in module.named_modules()) else ""

@@ -17,6 +17,9 @@ from torch import nn
 
 from strl.errors import ModelError
 
+FRESH = 0
+"""Version of a tensor that nobody has changed in place."""
+
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
@@ -25,25 +28,24 @@ class Call:
     """One call of a layer.
 
     Args:
-        taken: its input.
-        given: its outputs; of neurons the spikes first, then perhaps the states.
-        versions: the outputs' version counters as the layer left them: an in-place change moves them.
+        taken: its input, and the version of it that the layer saw: an in-place change makes a new one.
+        given: its outputs as the layer left them; of neurons the spikes first, then perhaps the states.
         membrane: its potentials after the call, where it has any.
     """
 
     name: str
     taken: torch.Tensor
+    version: int
     given: tuple[torch.Tensor, ...]
-    versions: tuple[int, ...] = field(init=False)
     membrane: torch.Tensor | None
+    left: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.versions = tuple(t._version for t in self.given)
+        self.left = self.given[0]._version if self.given else FRESH
 
-    def gave(self, tensor: torch.Tensor, *, first: bool = False) -> bool:
-        """True where ``tensor`` is what this call returned (or the first of it, the spikes), unchanged."""
-        pairs = list(zip(self.given, self.versions, strict=True))[: 1 if first else None]
-        return any(same(t, tensor) and t._version == version for t, version in pairs)
+    def gave(self, tensor: torch.Tensor, version: int) -> bool:
+        """True where ``tensor``, when it had that version, was the spikes (or values) this call returned."""
+        return bool(self.given) and same(self.given[0], tensor) and self.left == version
 
 
 def replica(module: nn.Module) -> nn.Module:
@@ -111,6 +113,18 @@ def watched(module: nn.Module) -> Iterator[list[Call]]:
             handle.remove()
 
 
+def run(module: nn.Module, x: torch.Tensor, hint: str) -> Any:
+    """What the module returns; whatever it raises is the user's to know, as a ``ModelError``."""
+    try:
+        return module(x)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{type(module).__name__}: its forward pass fails on input {list(x.shape)}: {error}", hint=hint
+        ) from error
+
+
 def same(a: torch.Tensor, b: torch.Tensor) -> bool:
     """True where both are one tensor, or views of the same values in the same shape."""
     alike = a.shape == b.shape and a.stride() == b.stride() and a.dtype == b.dtype
@@ -127,18 +141,21 @@ def _hooks(name: str, part: nn.Module, calls: list[Call]) -> tuple[Any, Any]:
     """What runs before and after each call of a layer."""
     wanted = next((p.dtype for p in (*part.parameters(), *part.buffers()) if p.is_floating_point()), None)
     taken: list[Any] = []
+    version: list[int] = []
 
     def before(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         taken[:] = args[:1]
+        version[:] = [a._version for a in taken if isinstance(a, torch.Tensor)]
         if wanted is None:
             return args
         return tuple(a.to(wanted) if isinstance(a, torch.Tensor) else a for a in args)
 
     def after(_: nn.Module, __: Any, output: Any) -> None:
-        if not taken or not isinstance(taken[0], torch.Tensor):
+        if not version:
             raise ModelError(f"{name}: is not called with a tensor as its first argument")
         membrane = getattr(part, "mem", None)
         kept = membrane.detach().clone() if isinstance(membrane, torch.Tensor) else None
-        calls.append(Call(name=name, taken=taken[0], given=tensors(output), membrane=kept))
+        given = tensors(output)
+        calls.append(Call(name=name, taken=taken[0], version=version[0], given=given, membrane=kept))
 
     return before, after

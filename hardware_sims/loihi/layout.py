@@ -45,7 +45,7 @@ def layout(program: Program) -> Layout:
     """The arrays of a program.
 
     Raises:
-        BackendError: a fan-in whose sum leaves 32 bits.
+        BackendError: a fan-in whose sum leaves 32 bits, or a read-out of what is not there.
     """
     _check_fan_in(program)
     first: dict[str, int] = {}
@@ -123,8 +123,8 @@ def _tables(program: Program, first: dict[str, int]) -> tuple[Table, Table, NDAr
                 )
             )
     return (
-        np.array(populations, np.int64).reshape(-1, 9),
-        np.array(synapses, np.int64).reshape(-1, 8),
+        np.array(populations, np.int64),
+        np.array(synapses, np.int64).reshape(-1, kernel.BLANK_TO + 1),  # a program may have no synapse
         np.concatenate(rows),
     )
 

@@ -41,5 +41,5 @@ def summary(compiled: Compiled) -> dict[str, Any]:
         "cores_limit": program.chip.limit("cores"),
         "ticks": program.schedule.ticks,
         "ticks_per_decision": program.schedule.total,
-        "worst_error": {"synapse": worst[0], **worst[1]},
+        "worst_error": {"of": worst[0], **worst[1]},
     }

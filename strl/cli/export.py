@@ -92,4 +92,4 @@ def program_lines(program: dict[str, Any]) -> list[str]:
 def _rounding(worst: dict[str, Any]) -> str:
     if not worst["largest"]:
         return "none: every weight lies on the chip's grid"
-    return f"at most {worst['largest']:.3g} of the largest weight, in {worst['synapse']}"
+    return f"at most {worst['largest']:.3g} of the largest value, in {worst['of']}"

@@ -55,7 +55,7 @@ def _prose(found: dict[str, Any]) -> list[str]:
         "",
         *_cores(found["utilization"]),
         "",
-        "rounding, relative to the largest weight",
+        "rounding, relative to the largest weight, threshold or decay",
         *(
             f"  {name:<24} rms {error['rms']:.2e}  largest {error['largest']:.2e}"
             for name, error in found["quantization"].items()

@@ -77,7 +77,7 @@ def default_decoder(action_space: gym.Space[Any]) -> Decoder:
         )
     raise EnvironmentFault(
         f"there is no decoder for actions of {action_space}",
-        hint="strl has decoders for Discrete and Box; a new one is a file in strl/codecs, see docs/extending.md",
+        hint="there is one for Discrete and for Box; a new one is one file, see docs/extending.md",
     )
 
 

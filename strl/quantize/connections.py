@@ -12,12 +12,20 @@ from strl.ir.nodes import LIF, Delay, Input, Linear
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Spikes of ``pre`` reach ``post`` through the weights of node ``linear``, ``delay`` ticks late."""
+    """Spikes of ``pre`` reach ``post`` through the weights of node ``linear``.
+
+    Args:
+        delay: ticks of all Delay nodes on the way.
+        way: the nodes from ``linear`` to ``post``; what the bias of ``linear`` passes.
+        late: ticks of the Delay nodes on that way.
+    """
 
     linear: str
     pre: str
     post: str
     delay: int
+    way: tuple[str, ...]
+    late: int
 
 
 def connections(network: Network) -> tuple[Connection, ...]:
@@ -26,18 +34,33 @@ def connections(network: Network) -> tuple[Connection, ...]:
     Raises:
         ChipError: a path without weights, or through two Linear nodes that cannot be folded; names it.
     """
-    found: list[Connection] = []
-    for post in network.of(LIF):
-        for path, delay in _paths(network, post):
-            linears = [n for n in path[1:] if isinstance(network.nodes[n], Linear)]
-            if len(linears) != 1:
-                way = " → ".join((*path, post))
-                raise ChipError(
-                    f"{post}: the path {way} has {len(linears)} Linear nodes; on chip it is exactly one",
-                    hint="put a Linear (an identity will do) between two populations",
-                )
-            found.append(Connection(linear=linears[0], pre=path[0], post=post, delay=delay))
-    return tuple(found)
+    return tuple(
+        _connection(network, path, post) for post in network.of(LIF) for path in _paths(network, post)
+    )
+
+
+def _connection(network: Network, path: tuple[str, ...], post: str) -> Connection:
+    linears = [k for k, n in enumerate(path) if isinstance(network.nodes[n], Linear)]
+    if len(linears) != 1:
+        route = " → ".join((*path, post))
+        raise ChipError(
+            f"{post}: the path {route} has {len(linears)} Linear nodes; on chip it is exactly one",
+            hint="put a Linear (an identity will do) between two populations",
+        )
+    way = path[linears[0] :]
+    return Connection(
+        linear=way[0],
+        pre=path[0],
+        post=post,
+        delay=_ticks(network, path),
+        way=way,
+        late=_ticks(network, way),
+    )
+
+
+def _ticks(network: Network, path: tuple[str, ...]) -> int:
+    delays = (network.nodes[name] for name in path)
+    return sum(node.ticks for node in delays if isinstance(node, Delay))
 
 
 def output_population(network: Network) -> str:
@@ -56,13 +79,10 @@ def output_population(network: Network) -> str:
     return sources[0]
 
 
-def _paths(network: Network, node: str) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Paths that end before ``node`` and begin at a population or the input, with their delay."""
+def _paths(network: Network, node: str) -> Iterator[tuple[str, ...]]:
+    """Paths that end before ``node`` and begin at a population or the input."""
     for source in network.sources(node):
-        found = network.nodes[source]
-        if isinstance(found, LIF | Input):
-            yield (source,), 0
-            continue
-        extra = found.ticks if isinstance(found, Delay) else 0
-        for path, delay in _paths(network, source):
-            yield (*path, source), delay + extra
+        if isinstance(network.nodes[source], LIF | Input):
+            yield (source,)
+        else:
+            yield from ((*path, source) for path in _paths(network, source))

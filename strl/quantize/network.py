@@ -125,8 +125,8 @@ class ReadoutWindow:
 class QuantizedNetwork(Content):
     """Integer populations and synapses with their schedule.
 
-    ``error`` holds per synapse and population the largest and root-mean-square rounding errors,
-    relative to the largest weight, for the report; it does not influence behaviour.
+    ``error`` holds the largest and root-mean-square rounding errors of every synapse's weights and every
+    population's thresholds and decays, relative to the largest of them; nothing depends on it.
     """
 
     populations: tuple[Population, ...]

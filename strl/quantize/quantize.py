@@ -58,61 +58,92 @@ def quantize(
         ChipError: a node, reset or range that the chip's arithmetic cannot express; names it.
     """
     network = fold(network)
-    joins = connections(network)
-    neurons = network.of(LIF)
-    for name in neurons:
+    for name in network.of(LIF):
         _check_neurons(name, _lif(network, name), semantics)
-    source = network.input
-    start = offsets([source, *neurons], [(c.pre, c.post, c.delay) for c in joins], source)
+    joins = connections(network)
+    populations = [network.input, *network.of(LIF)]
+    start = offsets(populations, [(c.pre, c.post, c.delay) for c in joins], network.input)
     schedule = _schedule(semantics, max(start.values()))
-    planes = range(bits) if bits > 1 else range(1)
-    names = [f"{source}.bit{k}" if bits > 1 else source for k in planes]
-    width = size(shapes(network)[source])
-    populations = [
-        Population(name=n, size=width, kind=Source(plane=k)) for n, k in zip(names, planes, strict=True)
-    ]
-    synapses: list[Synapse] = []
+    sources = _sources(network, bits)
     gates: dict[int, str] = {}
-    errors: dict[str, Mapping[str, float]] = {}
-    units: dict[str, float] = {}
-    members: list[Population] = []
-    for name in neurons:
+    layers = []
+    for name in network.of(LIF):
         incoming = [c for c in joins if c.post == name]
-        bundles: list[_Bundle] = []
-        for c in incoming:
-            bundles += _bundles(network, c, start, names, bits, unit)
-        bundles += _biases(network, incoming, start[name], gates)
-        made, scale = _population(name, _lif(network, name), bundles, grid, semantics, start[name])
-        members.append(made)
-        units[name] = 1.0 / (64.0 * scale)
-        for bundle in bundles:
-            synapse, error = _synapse(bundle, name, scale, grid)
-            synapses.append(synapse)
-            errors[synapse.name] = error
-    populations += [
-        Population(name=gate, size=1, kind=Gate(start=at, stop=at + semantics.ticks))
-        for at, gate in sorted(gates.items())
+        bundles = [b for c in incoming for b in _bundles(network, c, start, sources, unit)]
+        bundles += _biases(network, incoming, start[name], schedule, gates)
+        layers.append(_layer(name, _lif(network, name), bundles, grid, semantics, start[name]))
+    return QuantizedNetwork(
+        populations=(*sources, *_gates(gates, semantics.ticks), *(layer.population for layer in layers)),
+        synapses=tuple(synapse for layer in layers for synapse in layer.synapses),
+        schedule=schedule,
+        readout=_readout(network, semantics, start, {layer.population.name: layer.scale for layer in layers}),
+        error={name: error for layer in layers for name, error in layer.errors.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layer:
+    """A population with all that ends in it, and its scale."""
+
+    population: Population
+    synapses: tuple[Synapse, ...]
+    scale: float
+    errors: Mapping[str, Mapping[str, float]]
+
+
+def _layer(
+    name: str, lif: LIF, bundles: list[_Bundle], grid: Grid, semantics: Semantics, offset: int
+) -> _Layer:
+    scale = _scale(name, lif, bundles, grid, semantics)
+    population = Population(name=name, size=lif.size, kind=_neurons(lif, scale, grid), offset=offset)
+    made = [_synapse(bundle, name, scale, grid) for bundle in bundles]
+    errors = {synapse.name: error for synapse, error in made}
+    return _Layer(
+        population=population,
+        synapses=tuple(synapse for synapse, _ in made),
+        scale=scale,
+        errors={**errors, **_neuron_errors(name, lif, population, scale)},
+    )
+
+
+def _sources(network: Network, bits: int) -> list[Population]:
+    """The input, or one population for each bit of its levels."""
+    name, width = network.input, size(shapes(network)[network.input])
+    return [
+        Population(name=f"{name}.bit{k}" if bits > 1 else name, size=width, kind=Source(plane=k))
+        for k in range(bits)
     ]
-    out = output_population(network)
-    if semantics.readout.kind == "membrane" and not _lif(network, out).silent:
+
+
+def _gates(gates: Mapping[int, str], ticks: int) -> list[Population]:
+    return [
+        Population(name=name, size=1, kind=Gate(start=at, stop=at + ticks))
+        for at, name in sorted(gates.items())
+    ]
+
+
+def _readout(
+    network: Network, semantics: Semantics, start: Mapping[str, int], scales: Mapping[str, float]
+) -> ReadoutWindow:
+    out, kind = output_population(network), semantics.readout.kind
+    if kind == "membrane" and not _lif(network, out).silent:
         raise ChipError(
             f"{out}: its membrane is read but it spikes, which resets what is read",
             hint="read spike counts, or make the last layer snn.Leaky(reset_mechanism='none')",
         )
-    readout = ReadoutWindow(
+    return ReadoutWindow(
         population=out,
-        kind=semantics.readout.kind,
+        kind=kind,
         start=start[out],
         stop=start[out] + semantics.ticks,
-        unit=1.0 if semantics.readout.kind == "count" else units[out],
+        unit=1.0 if kind == "count" else 1.0 / (64.0 * scales[out]),
     )
-    return QuantizedNetwork(
-        populations=(*populations, *members),
-        synapses=tuple(synapses),
-        schedule=schedule,
-        readout=readout,
-        error=errors,
-    )
+
+
+def _linear(network: Network, name: str) -> Linear:
+    node = network.nodes[name]
+    assert isinstance(node, Linear)
+    return node
 
 
 def _lif(network: Network, name: str) -> LIF:
@@ -161,55 +192,74 @@ def _bundles(
     network: Network,
     c: Connection,
     start: Mapping[str, int],
-    sources: list[str],
-    bits: int,
+    sources: list[Population],
     unit: float,
 ) -> list[_Bundle]:
-    node = network.nodes[c.linear]
-    assert isinstance(node, Linear)
+    node = _linear(network, c.linear)
     delay = start[c.post] - start[c.pre] + c.delay
-    single = sum(1 for e in network.targets(c.linear)) == 1 and len(network.sources(c.linear)) == 1
-    name = c.linear if single else f"{c.linear}:{c.pre}->{c.post}"
+    single = len(network.targets(c.linear)) == 1 and len(network.sources(c.linear)) == 1
+    name = c.linear if single else f"{c.linear}:{c.pre}->{c.post}@{delay}"
     if c.pre != network.input:
         return [_Bundle(name=name, pre=c.pre, weight=node.weight, delay=delay)]
-    if bits == 1:
-        return [_Bundle(name=name, pre=sources[0], weight=node.weight * unit, delay=delay)]
+    if len(sources) == 1:
+        return [_Bundle(name=name, pre=sources[0].name, weight=node.weight * unit, delay=delay)]
     # Two's complement: the top bit counts −2^(bits − 1).
-    signs = [1.0] * (bits - 1) + [-1.0]
+    values = [unit * 2.0**k for k in range(len(sources) - 1)] + [-unit * 2.0 ** (len(sources) - 1)]
     return [
-        _Bundle(name=f"{name}.bit{k}", pre=sources[k], weight=node.weight * (unit * s * 2.0**k), delay=delay)
-        for k, s in enumerate(signs)
+        _Bundle(name=f"{name}.bit{k}", pre=source.name, weight=node.weight * value, delay=delay)
+        for k, (source, value) in enumerate(zip(sources, values, strict=True))
     ]
 
 
-def _biases(network: Network, incoming: list[Connection], start: int, gates: dict[int, str]) -> list[_Bundle]:
-    found: dict[str, _Bundle] = {}
+def _biases(
+    network: Network, incoming: list[Connection], start: int, schedule: Schedule, gates: dict[int, str]
+) -> list[_Bundle]:
+    """One a way from a Linear with a bias to the population, however many senders the Linear has."""
+    found: dict[tuple[str, ...], _Bundle] = {}
     for c in incoming:
-        node = network.nodes[c.linear]
-        assert isinstance(node, Linear)
-        if node.bias is None or not node.bias.any():
+        bias = _linear(network, c.linear).bias
+        if bias is None or not bias.any() or c.way in found:
             continue
-        # A bias behind a network Delay would start late; gates of its own keep that exact.
-        late = c.delay if c.pre != c.post else 0
-        at = start - 1 + late
+        at = start - 1 + c.late
+        if schedule.state == "carry" and at + schedule.ticks > schedule.total:
+            raise ChipError(
+                f"{c.linear}: its bias, {c.late} ticks late, reaches into the next decision",
+                hint=f"rest at least {at} ticks, or put the delay before {c.linear}",
+            )
         gate = gates.setdefault(at, f"gate{at}")
-        name = f"{c.linear}.bias" if len(network.targets(c.linear)) == 1 else f"{c.linear}.bias->{c.post}"
-        found[c.linear] = _Bundle(name=name, pre=gate, weight=node.bias[:, None], delay=1)
+        single = len(network.targets(c.linear)) == 1
+        name = f"{c.linear}.bias" if single else f"{c.linear}.bias->{c.post}@{c.late}"
+        found[c.way] = _Bundle(name=name, pre=gate, weight=bias[:, None], delay=1)
     return list(found.values())
 
 
-def _population(
-    name: str, lif: LIF, bundles: list[_Bundle], grid: Grid, semantics: Semantics, offset: int
-) -> tuple[Population, float]:
-    du = np.maximum(decay_u(lif.alpha), 0)
-    dv = decay_v(lif.beta)
-    scale = _scale(name, lif, bundles, grid, (du, dv), semantics)
-    if lif.silent:
-        vth = np.full(lif.size, grid.threshold_max)
-    else:
-        vth = np.round(lif.threshold * scale).astype(np.int64)
-    kind = Lif(du=du, dv=dv, vth=vth)
-    return Population(name=name, size=lif.size, kind=kind, offset=offset), scale
+def _neurons(lif: LIF, scale: float, grid: Grid) -> Lif:
+    highest = np.full(lif.size, grid.threshold_max, np.int32)
+    vth = highest if lif.silent else np.round(lif.threshold * scale).astype(np.int32)
+    return Lif(du=np.maximum(decay_u(lif.alpha), 0), dv=decay_v(lif.beta), vth=vth)
+
+
+def _neuron_errors(
+    name: str, lif: LIF, population: Population, scale: float
+) -> dict[str, Mapping[str, float]]:
+    kind = population.kind
+    assert isinstance(kind, Lif)
+    found = {
+        f"{name}.beta": _error((4096 - kind.dv) / 4096 - lif.beta, lif.beta),
+        f"{name}.threshold": _error(kind.vth / scale - lif.threshold, lif.threshold),
+        f"{name}.alpha": _error((4095 - kind.du) / 4096 - lif.alpha, lif.alpha),
+    }
+    unused = {f"{name}.threshold": lif.silent, f"{name}.alpha": not lif.alpha.any()}
+    return {what: error for what, error in found.items() if not unused.get(what, False)}
+
+
+def _error(off: Float, values: Float) -> Mapping[str, float]:
+    """Largest and root-mean-square of what rounding changed, relative to the largest value."""
+    reference = float(np.abs(values).max()) or 1.0
+    return {
+        "largest": float(np.abs(off).max()) / reference,
+        "rms": float(np.sqrt(np.mean(off**2))) / reference,
+    }
 
 
 def _scale(
@@ -217,7 +267,6 @@ def _scale(
     lif: LIF,
     bundles: list[_Bundle],
     grid: Grid,
-    decays: tuple[NDArray[np.int32], NDArray[np.int32]],
     semantics: Semantics,
 ) -> float:
     """S of a population: a power of two times "the largest weight is the largest integer".
@@ -225,7 +274,7 @@ def _scale(
     It must keep the threshold, the exponents and every current in range. It also keeps the synaptic sum
     and the potential in theirs for *every* input, unless that would round what the sums add up to.
     """
-    du, dv = decays
+    du, dv = np.maximum(decay_u(lif.alpha), 0), decay_v(lif.beta)
     largest = max((float(np.abs(b.weight).max()) for b in bundles), default=0.0) or 1.0
     total = sum((np.abs(b.weight).sum(axis=1) for b in bundles), np.zeros(lif.size))
     worst_u = _sustained(total, (4095 - du) / 4096, semantics)
@@ -268,7 +317,7 @@ def _synapse(bundle: _Bundle, post: str, scale: float, grid: Grid) -> tuple[Syna
     largest = float(np.abs(target).max())
     exponent = grid.exponent(largest)
     weight = grid.weights(target / 2.0**exponent)
-    off = weight * 2.0**exponent - target
+    error = {**_error(weight * 2.0**exponent - target, target), "zero": float(np.mean(weight == 0))}
     made = Synapse(
         name=bundle.name,
         pre=bundle.pre,
@@ -278,9 +327,4 @@ def _synapse(bundle: _Bundle, post: str, scale: float, grid: Grid) -> tuple[Syna
         delay=bundle.delay,
         weight_bits=grid.weight_bits,
     )
-    reference = largest or 1.0
-    return made, {
-        "largest": float(np.abs(off).max()) / reference,
-        "rms": float(np.sqrt(np.mean(off**2))) / reference,
-        "zero": float(np.mean(weight == 0)),
-    }
+    return made, error

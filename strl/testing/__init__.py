@@ -1,6 +1,7 @@
-"""For authors of backends: programs to try and a check of everything a backend promises."""
+"""For authors of backends and exporters: programs to try, and checks of everything that is promised."""
 
+from strl.testing.borders import check_exporter
 from strl.testing.conformance import check_backend, check_program
 from strl.testing.programs import random_program, random_spikes
 
-__all__ = ["check_backend", "check_program", "random_program", "random_spikes"]
+__all__ = ["check_backend", "check_exporter", "check_program", "random_program", "random_spikes"]
