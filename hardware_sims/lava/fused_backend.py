@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hardware_sims.lava import compat
 from hardware_sims.loihi.inputs import check_batch, check_spikes, input_shape, slot_indices
 from strl.chip.backend import Counts, Decision
-from strl.chip.program import Program
+from strl.chip.program import Messages, Program
 
 
 class LavaFusedBackend:
@@ -38,8 +37,8 @@ class LavaFusedSession:
         self.batch = batch
         self._memory = {
             "begin": shared((batch,), np.uint8),
-            "spikes": shared(input_shape(program, batch), np.uint8),
-            "raster": shared((batch, schedule.total, program.neurons), np.uint8),
+            "spikes": shared(input_shape(program, batch), program.message),
+            "raster": shared((batch, schedule.total, program.neurons), program.message),
             "readout": shared((batch, read), np.int32),
             "ticks": shared((batch,), np.int64),
             "fired": shared((batch, program.neurons), np.int64),
@@ -54,7 +53,7 @@ class LavaFusedSession:
         for name in ("ticks", "fired", "active"):
             self._memory[name][index] = 0
 
-    def run(self, spikes: NDArray[np.uint8]) -> Decision:
+    def run(self, spikes: Messages) -> Decision:
         check_spikes(spikes, self.program, self.batch)
         self._memory["spikes"][:] = spikes
         self._cluster.steps(1)

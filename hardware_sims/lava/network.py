@@ -1,28 +1,26 @@
-"""A program as Lava's own stock processes: LIF or LIFReset neurons, Dense or DelayDense synapses.
+"""A program as Lava's own stock processes, connected, and what of it they cannot do.
 
-Sources and gates are columns of what the host sends; a synapse from one of them is a Dense over all of
-these columns, with zeros in the others. Import after ``compat.load()``.
+Import after ``compat.load()``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from lava.proc.dense.process import DelayDense, Dense
-from lava.proc.lif.process import LIF, LIFReset
-from lava.utils.weightutils import SignMode
 from numpy.typing import NDArray
 
-from hardware_sims.lava.host import heard, host
+from hardware_sims.lava.host import heard, host, played
+from hardware_sims.lava.populations import HOSTED, entry, neurons
 from hardware_sims.lava.runtime import shared
-from strl.chip.program import Program
+from hardware_sims.lava.synapses import connect, graded, largest_message, synapse
+from strl.chip.program import Messages, Program
 from strl.errors import BackendError
-from strl.quantize.network import Population, Synapse
-from strl.quantize.neurons import Lif
 
-Int = NDArray[np.int32]
+STATE = ("u", "v", "a_buff", "a_buf")
+"""Variables of stock processes that a new episode clears; Conv spells its buffer differently."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,22 +31,41 @@ class StockNetwork:
         host: the process that plays input and records, see ``hardware_sims.lava.host``.
         neurons: process by population.
         synapses: process by synapse.
-        raster: uint8 [ticks, neurons] in shared memory, one decision; what sources and gates do is written
+        raster: messages [ticks, neurons] in shared memory, one decision; what sources and gates do is written
             there before it, what the others did stands there after it.
         membrane: int32 [n] in shared memory: the potential that is read out, where one is.
         driven: columns of the raster that belong to sources and gates.
+        room: synapse → the columns of what it hears, and the greatest |message| for which it is exact.
     """
 
     host: Any
     neurons: dict[str, Any]
     synapses: dict[str, Any]
-    raster: NDArray[np.uint8]
-    membrane: Int
+    raster: Messages
+    membrane: NDArray[np.int32]
     driven: NDArray[np.int64]
+    room: Mapping[str, tuple[slice, int]]
+
+    def require_room(self, raster: Messages) -> None:
+        """Raises BackendError where messages [..., neurons] were too large for Lava's 32-bit sums."""
+        for name, (columns, limit) in self.room.items():
+            largest = np.abs(raster[..., columns].astype(np.int64)).max(initial=0)
+            if largest > limit:
+                raise BackendError(
+                    f"backend 'lava': {name}: a message of ±{largest}, its sums are exact up to ±{limit}",
+                    hint="use --backend lava-fused",
+                )
 
     @property
     def processes(self) -> list[Any]:
         return [self.host, *self.neurons.values(), *self.synapses.values()]
+
+    @property
+    def state(self) -> list[tuple[Any, str]]:
+        """(process, name) of every variable that an episode leaves changed; graded neurons have none."""
+        stateful = [p for p in self.neurons.values() if hasattr(p, "u")]
+        held = [*stateful, *self.synapses.values()]
+        return [(process, name) for process in held for name in STATE if hasattr(process, name)]
 
 
 def build(program: Program, *, record: bool = True, ticks: int | None = None) -> StockNetwork:
@@ -60,110 +77,50 @@ def build(program: Program, *, record: bool = True, ticks: int | None = None) ->
         ticks: rows of the raster, default one decision.
 
     Raises:
-        BackendError: what stock processes cannot do exactly; names the synapse.
+        BackendError: what stock processes cannot do exactly; names the population or synapse.
     """
     _require_stock(program)
     slices = program.slices
-    lifs = [p for p in program.populations if isinstance(p.kind, Lif)]
-    driven = np.concatenate(
-        [np.zeros(0, np.int64)]
-        + [np.r_[slices[p.name]] for p in program.populations if not isinstance(p.kind, Lif)]
-    )
-    raster = shared((ticks or program.schedule.total, program.neurons), np.uint8)
+    hosted = [p for p in program.populations if isinstance(p.kind, HOSTED)]
+    computing = [p for p in program.populations if not isinstance(p.kind, HOSTED)]
+    raster = shared((ticks or program.schedule.total, program.neurons), program.message)
     readout = program.readout
     membrane = shared((program.population(readout.population).size,), np.int32)
     reads = record and readout.kind == "membrane"
+    made = {p.name: neurons(p, program.schedule) for p in computing}
+    joints = {s.name: synapse(program, s) for s in program.synapses}
     ears = host(
         raster,
-        driven,
-        [slices[p.name] for p in lifs] if record else [],
+        [slices[p.name] for p in hosted],
+        [slices[p.name] for p in computing] if record else [],
         (membrane, readout.stop - 1) if reads else None,
     )
-    neurons = {p.name: _neurons(p, program) for p in lifs}
-    synapses: dict[str, Any] = {}
-    for synapse in program.synapses:
-        columns = None if synapse.pre in neurons else np.isin(driven, np.r_[slices[synapse.pre]])
-        made = synapses[synapse.name] = _synapse(synapse, columns)
-        (ears.spikes if columns is not None else neurons[synapse.pre].s_out).connect(made.s_in)
-        made.a_out.connect(neurons[synapse.post].a_in)
+    senders = {p.name: getattr(ears, played(k)) for k, p in enumerate(hosted)}
+    senders |= {name: process.s_out for name, process in made.items()}
+    for s in program.synapses:
+        connect(s, senders[s.pre], joints[s.name], entry(made[s.post], s))
     if record:
-        for number, population in enumerate(lifs):
-            neurons[population.name].s_out.connect(getattr(ears, heard(number)))
+        for number, population in enumerate(computing):
+            made[population.name].s_out.connect(getattr(ears, heard(number)))
     if reads:
-        ears.potential.connect_var(neurons[readout.population].v)
+        ears.potential.connect_var(made[readout.population].v)
+    driven = [np.r_[slices[p.name]] for p in hosted]
     return StockNetwork(
-        host=ears, neurons=neurons, synapses=synapses, raster=raster, membrane=membrane, driven=driven
-    )
-
-
-def stored(synapse: Synapse) -> tuple[Any, Int, int]:
-    """Sign mode, weights and exponent with which Lava keeps a synapse's weights to the last bit.
-
-    Lava keeps 8 bits and cuts the rest (lava/utils/weightutils.py): 0..255 where all are ≥ 0, −255..0
-    where all are ≤ 0, else even ones of −256..254. Weights that fit none of these are doubled where they can
-    be, and the exponent lowered by one: (2 Σ w) · 2^(e − 1) is Σ w · 2^e, rounded towards −∞ just the same.
-
-    Raises:
-        BackendError: none of these holds them.
-    """
-    weight = synapse.weight.astype(np.int32)
-    low, high = int(weight.min()), int(weight.max())
-    if low >= 0:
-        return SignMode.EXCITATORY, weight, synapse.weight_exp
-    if high <= 0 and low >= -255:
-        return SignMode.INHIBITORY, weight, synapse.weight_exp
-    if high <= 254 and not (weight & 1).any():
-        return SignMode.MIXED, weight, synapse.weight_exp
-    if low >= -128 and high <= 127:
-        return SignMode.MIXED, weight * 2, synapse.weight_exp - 1
-    raise BackendError(
-        f"backend 'lava': {synapse.name}: weights of both signs, {low}..{high}, some odd; "
-        "Lava's Dense keeps even ones of −256..254 or any of −128..127",
-        hint="export with 8 weight bits or fewer, or use --backend lava-fused",
+        host=ears,
+        neurons=made,
+        synapses=joints,
+        raster=raster,
+        membrane=membrane,
+        driven=np.concatenate([np.zeros(0, np.int64), *driven]),
+        room={s.name: (slices[s.pre], largest_message(s)) for s in program.synapses if graded(program, s)},
     )
 
 
 def _require_stock(program: Program) -> None:
-    for synapse in program.synapses:
-        if any(program.blanked(synapse, tick) for tick in range(program.schedule.total)):
+    for s in program.synapses:
+        if any(program.blanked(s, tick) for tick in range(program.schedule.total)):
             raise BackendError(
-                f"backend 'lava': {synapse.name}: its spikes from before a decision's reset are dropped, and "
-                " Lava's stock processes cannot drop a spike on its way",
+                f"backend 'lava': {s.name}: its spikes from before a decision's reset are dropped, and "
+                "Lava's stock processes cannot drop a spike on its way",
                 hint="use --backend lava-fused, or a policy with state='carry'",
             )
-        stored(synapse)
-
-
-def _neurons(population: Population, program: Program) -> Any:
-    lif = population.kind
-    assert isinstance(lif, Lif)
-    options = {
-        "shape": (population.size,),
-        "du": lif.du.copy(),
-        "dv": lif.dv.copy(),
-        "vth": lif.vth.copy(),
-        "name": population.name,
-    }
-    if program.schedule.state == "carry":
-        return LIF(**options)
-    # Lava counts ticks from 1 and never anew; decisions are whole, so each begins at 1 modulo total.
-    interval, offset = program.schedule.total, population.offset + 1
-    return LIFReset(reset_interval=interval, reset_offset=offset, **options)
-
-
-def _synapse(synapse: Synapse, columns: NDArray[np.bool_] | None) -> Any:
-    sign_mode, weight, exponent = stored(synapse)
-    if columns is not None:
-        wide = np.zeros((weight.shape[0], columns.size), np.int32)
-        wide[:, columns] = weight
-        weight = wide
-    options = {
-        "weights": weight,
-        "weight_exp": exponent,
-        "num_weight_bits": 8,
-        "sign_mode": sign_mode,
-        "name": synapse.name,
-    }
-    if synapse.delay == 1:
-        return Dense(**options)
-    return DelayDense(delays=synapse.delay - 1, **options)

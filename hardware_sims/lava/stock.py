@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +11,13 @@ from numpy.typing import NDArray
 from hardware_sims.lava import compat
 from hardware_sims.loihi.inputs import check_batch, check_spikes, slot_indices
 from strl.chip.backend import Counts, Decision
-from strl.chip.program import Program
+from strl.chip.program import Messages, Program
 from strl.errors import BackendError
 from strl.quantize.neurons import Gate
 
 
 class LavaBackend:
-    """Lava's stock Dense and LIF processes; one slot, for Lava has no batch."""
+    """Lava's stock processes, and ours where it has none; one slot, for Lava has no batch."""
 
     name = "lava"
 
@@ -62,7 +63,7 @@ class LavaSession:
             self._cluster.call(self._clear)
             self._fresh = True
 
-    def run(self, spikes: NDArray[np.uint8]) -> Decision:
+    def run(self, spikes: Messages) -> Decision:
         program, network = self.program, self._network
         check_spikes(spikes, program, self.batch)
         network.raster[:, network.driven] = self._still[:, network.driven]
@@ -70,8 +71,13 @@ class LavaSession:
         self._fresh = False
         self._cluster.steps(program.schedule.total)
         raster = network.raster[None].copy()
+        try:
+            network.require_room(raster)
+        except BackendError:
+            self.close()
+            raise
         self._decisions += 1
-        self._spikes += raster[0].sum(axis=0, dtype=np.int64)
+        self._spikes += np.count_nonzero(raster[0], axis=0)
         return Decision(readout=self._readout(raster), raster=raster)
 
     def counts(self) -> Counts:
@@ -81,16 +87,16 @@ class LavaSession:
     def close(self) -> None:
         self._cluster.close()
 
-    def _readout(self, raster: NDArray[np.uint8]) -> NDArray[np.int32]:
+    def _readout(self, raster: Messages) -> NDArray[np.int32]:
         readout = self.program.readout
         if readout.kind == "membrane":
             return self._network.membrane[None].copy()
         window = raster[:, readout.start : readout.stop, self.program.slices[readout.population]]
         return np.asarray(window.sum(axis=1, dtype=np.int32))
 
-    def _input_rows(self) -> NDArray[np.uint8]:
+    def _input_rows(self) -> Messages:
         """What sources and gates do in a decision without input: [ticks, neurons]."""
-        rows = np.zeros((self.program.schedule.total, self.program.neurons), np.uint8)
+        rows: Any = np.zeros((self.program.schedule.total, self.program.neurons), self.program.message)
         for population in self.program.populations:
             if isinstance(population.kind, Gate):
                 window = slice(population.kind.start, population.kind.stop)
@@ -98,8 +104,6 @@ class LavaSession:
         return rows
 
     def _clear(self) -> None:
-        for process in self._network.neurons.values():
-            for var in (process.u, process.v):
-                var.set(np.zeros(var.shape, np.int32))
-        for process in self._network.synapses.values():
-            process.a_buff.set(np.zeros(process.a_buff.shape, np.int32))
+        for process, name in self._network.state:
+            var = getattr(process, name)
+            var.set(np.zeros(var.shape, np.int32))

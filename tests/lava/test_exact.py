@@ -134,7 +134,7 @@ def test_stored_weights_are_the_weights(weights: list[list[int]], exponent: int)
     """What Lava makes of what it is given, times two to the exponent it is given, is what was asked for."""
     from lava.utils.weightutils import clip_weights, truncate_weights
 
-    from hardware_sims.lava.network import stored
+    from hardware_sims.lava.synapses import stored
 
     weight = np.array(weights, np.int16)
     mode, given, shift = stored(Synapse(name="s", pre="a", post="b", weight=weight, weight_exp=exponent))

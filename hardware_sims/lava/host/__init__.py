@@ -1,4 +1,4 @@
-"""The host's end of a stock network: one Lava process that plays input spikes and records all others.
+"""The host's end of a stock network: one Lava process that plays what it drives and records all others.
 
 The only file of its folder, for Lava's compiler executes every module that it finds beside a process.
 Import after ``compat.load()``.
@@ -24,26 +24,27 @@ from numpy.typing import NDArray
 
 
 def host(
-    raster: NDArray[np.uint8],
-    driven: NDArray[np.int64],
+    raster: NDArray[Any],
+    driven: Sequence[slice],
     recorded: Sequence[slice],
     membrane: tuple[NDArray[np.int32], int] | None = None,
 ) -> Any:
-    """A Lava process with the port ``spikes`` out and the ports ``heard_0``, ``heard_1``, … in.
+    """A Lava process with the ports ``played_0``, … out and the ports ``heard_0``, … in.
 
     Args:
-        raster: uint8 [ticks, neurons] in shared memory; tick t of the decision reads and writes row t.
-        driven: the columns that are sent out, in this order.
+        raster: messages [ticks, neurons] in shared memory; tick t of the decision reads and writes row t.
+        driven: the columns that are sent out, one slice a port.
         recorded: the columns that are written, one slice a port.
         membrane: where the RefPort ``potential`` writes what it reads [n] after a tick, and that tick.
     """
-    return _classes(len(recorded), membrane is not None)(raster, driven, recorded, membrane)
+    return _classes(len(driven), len(recorded), membrane is not None)(raster, driven, recorded, membrane)
 
 
 class _Host(AbstractProcess):  # type: ignore[misc]
     def __init__(self, raster: Any, driven: Any, recorded: Any, membrane: Any) -> None:
         super().__init__(raster=raster, driven=driven, recorded=recorded, membrane=membrane)
-        self.spikes = OutPort(shape=(len(driven),))
+        for number, columns in enumerate(driven):
+            setattr(self, played(number), OutPort(shape=(columns.stop - columns.start,)))
         for number, columns in enumerate(recorded):
             setattr(self, heard(number), InPort(shape=(columns.stop - columns.start,)))
         if membrane:
@@ -51,12 +52,10 @@ class _Host(AbstractProcess):  # type: ignore[misc]
 
 
 class _HostModel(PyLoihiProcessModel):  # type: ignore[misc]
-    spikes: Any = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
-
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self._raster = proc_params["raster"]
-        self._driven = proc_params["driven"]
+        self._driven = [(played(k), columns) for k, columns in enumerate(proc_params["driven"])]
         self._recorded = [(heard(k), columns) for k, columns in enumerate(proc_params["recorded"])]
         self._membrane = proc_params["membrane"]
 
@@ -67,7 +66,8 @@ class _HostModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def run_spk(self) -> None:
         row = self._raster[self._tick]
-        self.spikes.send(row[self._driven])
+        for port, columns in self._driven:
+            getattr(self, port).send(row[columns])
         for port, columns in self._recorded:
             row[columns] = getattr(self, port).recv()
 
@@ -78,18 +78,24 @@ class _HostModel(PyLoihiProcessModel):  # type: ignore[misc]
         self._membrane[0][:] = self.potential.read()
 
 
+def played(number: int) -> str:
+    """Name of the port that sends what population ``number`` of those driven does."""
+    return f"played_{number}"
+
+
 def heard(number: int) -> str:
     """Name of the port that records population ``number`` of those recorded."""
     return f"heard_{number}"
 
 
 @cache
-def _classes(ports: int, membrane: bool) -> Any:
+def _classes(outs: int, ins: int, membrane: bool) -> Any:
     """Lava wants each port declared on process and model, so a number of ports is a class of its own."""
-    declared = {heard(k): LavaPyType(PyInPort.VEC_DENSE, np.int32) for k in range(ports)}
+    declared = {played(k): LavaPyType(PyOutPort.VEC_DENSE, np.int32) for k in range(outs)}
+    declared |= {heard(k): LavaPyType(PyInPort.VEC_DENSE, np.int32) for k in range(ins)}
     if membrane:
         declared["potential"] = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
-    name = f"Host{ports}{'Membrane' if membrane else ''}"
+    name = f"Host{outs}To{ins}{'Membrane' if membrane else ''}"
     process = type(name, (_Host,), {"__module__": __name__})
     model = type(f"{name}Model", (_HostModel,), {"__module__": __name__, **declared})
     model = requires(CPU)(implements(proc=process, protocol=LoihiProtocol)(model))
