@@ -32,6 +32,7 @@ class Artefact:
         network, semantics: what it means.
         proof: the front end's record that the network equals the module it was made from; plain data.
         compiled: the program and how it was rounded, where the format holds one.
+        weight_bits: that the policy was tuned for; ``None`` for the chip's own.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Artefact:
     semantics: Semantics
     proof: Mapping[str, Any]
     compiled: Compiled | None = None
+    weight_bits: int | None = None
 
 
 class Frontend(Protocol):

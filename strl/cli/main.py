@@ -15,6 +15,7 @@ from strl.registry import suggest
 COMMANDS = {
     "demo": "export the shipped policy, run it float and on the chip, compare, write the report",
     "train": "train a spiking policy for an environment",
+    "tune": "fine-tune a trained policy to weights of fewer bits, in the chip's own integers",
     "export": "turn a policy into a bundle for a chip, or a NIR file",
     "run": "drive an environment closed loop and report returns, activity and energy",
     "compare": "the same seeds on two policies or backends, side by side",

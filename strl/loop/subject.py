@@ -55,7 +55,7 @@ class Subject:
 
         Args:
             chip: a chip's name or TOML file; a bundle's own, else ``loihi1``.
-            weight_bits: the chip's own width by default.
+            weight_bits: what the policy was tuned for by default, else the chip's own width.
 
         Raises:
             ChipError: the network does not fit the chip.
@@ -65,6 +65,7 @@ class Subject:
         if held is not None:
             _refuse_recompiling(self.name, held.program, chip, weight_bits)
             return held
+        weight_bits = self.artefact.weight_bits if weight_bits is None else weight_bits
         wish = (chip, weight_bits)
         if wish not in self._made:
             spec = chip_named(chip or DEFAULT_CHIP)
@@ -104,7 +105,7 @@ def _from_module(name: str) -> Artefact:
         path = Path(folder) / "network.nir"
         nir = exporter("nir")
         nir.export(artefact, path)
-        return replace(nir.load(path), name=artefact.name)
+        return replace(nir.load(path), name=artefact.name, weight_bits=policy.weight_bits)
 
 
 def _short(name: str) -> str:

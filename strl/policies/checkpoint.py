@@ -1,7 +1,8 @@
 """Checkpoints: one safetensors file, whose header says everything else in JSON. Never pickle.
 
 The header's entry ``strl`` holds the format, the version of strl that wrote it, the architecture, the
-semantics and the record of the training. No date goes in: the same training writes the same bytes.
+semantics, the record of the training, and of a policy that was tuned to a chip's weights their bits. No
+date goes in: the same training writes the same bytes.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "architecture": {"kind": "mlp", **module.config.to_dict()},
         "semantics": checkpoint.policy.semantics.to_dict(),
         "call": checkpoint.policy.call,
+        **({} if checkpoint.policy.weight_bits is None else {"weight_bits": checkpoint.policy.weight_bits}),
         "record": dict(checkpoint.record),
     }
     tensors = {name: value.detach().clone().contiguous() for name, value in _learned(module).items()}
@@ -96,7 +98,13 @@ def load(path: Path) -> Checkpoint:
     if kind != "mlp" or call not in ("tick", "decision"):
         raise ModelError(f"{path}: architecture {kind!r}, call {call!r} are unknown to strl {__version__}")
     module = _module(path, architecture)
-    return Checkpoint(policy=SpikingPolicy(module=module, semantics=semantics, call=call), record=record)
+    try:
+        policy = SpikingPolicy(
+            module=module, semantics=semantics, call=call, weight_bits=entry.get("weight_bits")
+        )
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message}", hint=_DAMAGED) from None
+    return Checkpoint(policy=policy, record=record)
 
 
 def header(path: Path) -> Mapping[str, Any]:

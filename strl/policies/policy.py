@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from strl.errors import ModelError
 from strl.ir.semantics import Semantics
 
 if TYPE_CHECKING:
@@ -23,8 +24,19 @@ class SpikingPolicy:
         semantics: ticks, state, read-out, codec, environment.
         call: what one ``module(x)`` computes. ``tick``: x [batch, in] → spikes [batch, out], called T times
             a decision. ``decision``: x [T, batch, in], the loop over ticks being inside.
+        weight_bits: of a weight on the chip that it was tuned for, and is exported with unless told
+            otherwise; ``None`` for the chip's own.
+
+    Raises:
+        ModelError: ``weight_bits`` that no chip has.
     """
 
     module: torch.nn.Module
     semantics: Semantics
     call: Call = "tick"
+    weight_bits: int | None = None
+
+    def __post_init__(self) -> None:
+        bits = self.weight_bits
+        if bits is not None and (isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8):
+            raise ModelError(f"policy: weight_bits = {bits!r}, must be an integer of 2..8 or None")

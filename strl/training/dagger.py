@@ -22,7 +22,6 @@ from torch.utils.tensorboard import SummaryWriter
 from strl.errors import UsageError
 from strl.training.episodes import VALIDATION_SEEDS, Act, make_env, returns, training_seeds
 from strl.training.files import progress, read_tensors, write_tensors
-from strl.training.grid import on_grid
 from strl.training.student import Student
 
 
@@ -108,7 +107,7 @@ class Run:
     def _evaluate(self) -> float:
         """Mean return of the student on the grid; the best so far is remembered."""
         seeds = VALIDATION_SEEDS[: self.options.episodes]
-        with on_grid(self.student.module):
+        with self.student.on_grid():
             score = float(returns(self.student, self.env_id, seeds, lanes=50).mean())
             if score >= self.score:  # the later of equals has seen more
                 self.score = score
@@ -123,7 +122,7 @@ class Run:
         now = np.stack([env.reset(seed=first + k)[0] for k, env in enumerate(envs)])
         for env, seed in zip(envs, rng.integers(2**31, size=len(envs)), strict=True):
             env.action_space.seed(int(seed))
-        with on_grid(self.student.module):
+        with self.student.on_grid():
             for _ in range(options.steps):
                 answers = self.expert(now)
                 self.observations.append(now)
@@ -148,12 +147,13 @@ class Run:
                 group["lr"] = options.rate * (0.1 + 0.45 * (1 + math.cos(math.pi * part)))
             chosen = torch.randint(len(answers), (options.batch,))
             self.optimiser.zero_grad()
-            with on_grid(module):
+            with self.student.on_grid():
                 readout, rate = self.student.forward(self.student.drive(observations[chosen]))
                 loss, agreement = self._loss(readout, answers[chosen])
                 torch.autograd.backward(loss + options.spike_cost * rate)
             torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
             self.optimiser.step()
+            self.student.bound()
             figures.append((loss.item(), agreement, rate.item()))
         late = np.mean(figures[len(figures) // 2 :], axis=0)
         return dict(zip(("loss", "agreement", "rate"), late.tolist(), strict=True))

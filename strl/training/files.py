@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -12,6 +14,28 @@ from torch import Tensor
 from tqdm import tqdm
 
 from strl.errors import UsageError
+
+
+def run_folder(output: Path, options: Mapping[str, Any]) -> Path:
+    """The folder beside ``output`` that keeps its run: made, or found to belong to the same run.
+
+    Raises:
+        UsageError: it belongs to other options, or there is no folder to put it in.
+    """
+    if not output.parent.is_dir():
+        raise UsageError(f"{output}: there is no folder {output.parent}")
+    folder = output.with_name(output.name + ".run")
+    folder.mkdir(exist_ok=True)
+    mine = json.dumps(options, sort_keys=True, indent=2)
+    kept = folder / "options.json"
+    if not kept.exists():
+        kept.write_text(mine, "utf-8")
+    elif kept.read_text("utf-8") != mine:
+        raise UsageError(
+            f"{folder}: holds a run with other options",
+            hint="remove that folder to start anew, or choose another output",
+        )
+    return folder
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from strl.codecs import decoder, encoder
 from strl.policies.policy import SpikingPolicy
+from strl.training.grid import on_grid
 
 
 class Student:
@@ -34,6 +37,15 @@ class Student:
     def reseed(self, seed: int) -> None:
         """Begin the draws of a random encoder anew."""
         self._rng = np.random.default_rng(seed)
+
+    @contextmanager
+    def on_grid(self) -> Iterator[None]:
+        """Inside, the module holds what the chip can; afterwards it is what it was, gradients kept."""
+        with on_grid(self.module):
+            yield
+
+    def bound(self) -> None:
+        """Called after every step of the optimiser, which may have moved weights too far."""
 
     def drive(self, observations: NDArray[Any]) -> Tensor:
         """Observations [batch, *shape] → what the network receives, [T, batch, inputs]."""

@@ -5,7 +5,6 @@ A run keeps what it has finished in a folder beside its output; the same command
 
 from __future__ import annotations
 
-import json
 import platform
 import shlex
 from collections.abc import Mapping, Sequence
@@ -37,7 +36,8 @@ from strl.training.episodes import (
     training_seeds,
 )
 from strl.training.expert import train_expert
-from strl.training.recipes import ExpertRecipe, expert_recipe, student_recipe
+from strl.training.files import run_folder
+from strl.training.recipes import expert_recipe, student_recipe
 from strl.training.student import Student
 
 _RANGE_STEPS = 4000
@@ -107,7 +107,7 @@ def _train(options: Training, output: Path, command: str) -> Trained:
     _policy(options, _semantics(options, env, _any_observation(env)))  # what is wrong with them is said now
     discrete = isinstance(env.action_space, gym.spaces.Discrete)
     recipe = expert_recipe(options.env, discrete=discrete, steps=options.expert_steps)
-    folder = _folder(output, options, recipe)
+    folder = run_folder(output, {**asdict(options), "expert": asdict(recipe)})
     log = folder / "log"
     expert = train_expert(options.env, recipe, seed=options.seed, path=folder / "expert.safetensors", log=log)
     semantics = _semantics(options, env, _observations(expert, options))
@@ -122,13 +122,9 @@ def _train(options: Training, output: Path, command: str) -> Trained:
         "command": command,
         "expert": asdict(recipe),
         "imitation": asdict(options.imitation),
-        "seeds": {
-            "training": f"{options.seed}; environments from {training_seeds(options.seed).start}",
-            "validation": f"{VALIDATION_SEEDS[0]}..{VALIDATION_SEEDS[options.imitation.episodes - 1]}",
-            "test": f"{TEST_SEEDS[0]}..{TEST_SEEDS[-1]}, after the choice of the checkpoint",
-        },
+        "seeds": seeds_used(options.seed, options.imitation),
         "returns": {"validation_mean": validation, "test_iqm": iqm(test), "test_mean": float(test.mean())},
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        "versions": versions(),
     }
     save(Checkpoint(policy=student.policy, record=record), output)
     return Trained(path=output, validation=validation, test=test)
@@ -149,6 +145,20 @@ def configure(env: str, *, seed: int = 0, given: Mapping[str, Any], imitation: M
     return Training(env=env, seed=seed, imitation=learning, **merged)
 
 
+def seeds_used(seed: int, imitation: Imitation) -> dict[str, str]:
+    """Which environments were reset with which seeds, for the record."""
+    return {
+        "training": f"{seed}; environments from {training_seeds(seed).start}",
+        "validation": f"{VALIDATION_SEEDS[0]}..{VALIDATION_SEEDS[imitation.episodes - 1]}",
+        "test": f"{TEST_SEEDS[0]}..{TEST_SEEDS[-1]}, after the choice of the checkpoint",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of every package that a training depends on, for the record."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
 def command_line(arguments: Sequence[str], output: Path) -> str:
     """The command as it can be given anywhere: with the bare name of its output, without ``--json``."""
     words = [output.name if word == str(output) else word for word in arguments if word != "--json"]
@@ -164,24 +174,6 @@ def _check_spaces(env: gym.Env[Any, Any]) -> None:
             f"actions of {env.action_space} do not start at 0, which the expert's library cannot learn",
             hint="wrap the environment so that they do: gymnasium.wrappers.TransformAction",
         )
-
-
-def _folder(output: Path, options: Training, recipe: ExpertRecipe) -> Path:
-    """The run's folder, made, or found to belong to the same run."""
-    if not output.parent.is_dir():
-        raise UsageError(f"{output}: there is no folder {output.parent}")
-    folder = output.with_name(output.name + ".run")
-    folder.mkdir(exist_ok=True)
-    mine = json.dumps({**asdict(options), "expert": asdict(recipe)}, sort_keys=True, indent=2)
-    kept = folder / "options.json"
-    if not kept.exists():
-        kept.write_text(mine, "utf-8")
-    elif kept.read_text("utf-8") != mine:
-        raise UsageError(
-            f"{folder}: holds a run with other options",
-            hint="remove that folder to start anew, or choose another output",
-        )
-    return folder
 
 
 def _observations(expert: Act, options: Training) -> NDArray[Any]:
