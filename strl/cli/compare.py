@@ -22,6 +22,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend-a", default="float", metavar="NAME", help="default: float")
     parser.add_argument("--backend-b", default="loihi", metavar="NAME", help="default: loihi")
     parser.add_argument(
+        "--weight-bits", type=int, metavar="B", help="of both policies' weights on a chip, 2 to its own (8)"
+    )
+    parser.add_argument(
         "--batch", type=int, metavar="N", help="episodes side by side; no result depends on it"
     )
     parser.add_argument(
@@ -54,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
             None if args.b is None else resolve(args.b),
             backend_a=args.backend_a,
             backend_b=args.backend_b,
+            weight_bits=args.weight_bits,
             env=args.env,
             episodes=args.episodes,
             seed=args.seed,

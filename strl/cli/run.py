@@ -21,6 +21,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--backend", default="loihi", help="loihi, lava, lava-fused, definition or float (default: loihi)"
     )
     parser.add_argument(
+        "--weight-bits", type=int, metavar="B", help="of a policy's weights on the chip, 2 to its own (8)"
+    )
+    parser.add_argument(
         "--batch", type=int, metavar="N", help="episodes side by side; no result depends on it"
     )
     parser.add_argument(
@@ -39,8 +42,14 @@ def run(args: argparse.Namespace) -> int:
 
     from strl.cli.output import emit, say
     from strl.cli.progress import continuing, episodes_bar
-    from strl.loop.evaluate import Entrant, evaluate
+    from strl.errors import UsageError
+    from strl.loop.evaluate import FLOAT, Entrant, evaluate
     from strl.loop.subject import resolve
+
+    if args.backend == FLOAT and args.weight_bits is not None:
+        raise UsageError(
+            "--weight-bits: the float network has no such weights", hint="choose a chip's backend"
+        )
 
     def path(name: str | None) -> Path | None:
         return None if name is None else Path(name)
@@ -50,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         episodes_bar(args.episodes, label=args.backend, quiet=args.json) as progress,
     ):
         found = evaluate(
-            Entrant.of(resolve(args.subject), args.backend),
+            Entrant.of(resolve(args.subject), args.backend, args.weight_bits),
             env=args.env,
             episodes=args.episodes,
             seed=args.seed,

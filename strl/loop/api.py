@@ -20,9 +20,11 @@ def agent(subject: Subject | str, *, backend: str = "loihi", batch: int = 1) -> 
     return Entrant.of(_subject(subject), backend).agent(batch)
 
 
-def evaluate(subject: Subject | str, *, backend: str = "loihi", **options: Any) -> Evaluation:
+def evaluate(
+    subject: Subject | str, *, backend: str = "loihi", weight_bits: int | None = None, **options: Any
+) -> Evaluation:
     """Play episodes; ``options`` are those of ``strl.loop.evaluate.evaluate``: env, episodes, seed, …"""
-    return _evaluate(Entrant.of(_subject(subject), backend), **options)
+    return _evaluate(Entrant.of(_subject(subject), backend, weight_bits), **options)
 
 
 def compare(a: Subject | str, b: Subject | str | None = None, **options: Any) -> Comparison:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from strl.chip.program import Messages
 from strl.codecs.base import Action, Float
 from strl.errors import UsageError
 from strl.loop.agent import Agent, episode_rng
@@ -148,6 +148,7 @@ def compare(
     *,
     backend_a: str = FLOAT,
     backend_b: str = "loihi",
+    weight_bits: int | None = None,
     env: str | None = None,
     episodes: int = 10,
     seed: int = 0,
@@ -160,6 +161,7 @@ def compare(
 
     Args:
         a, b: subjects; without ``b`` it is ``a`` again, on the other backend.
+        weight_bits: of the weights on a chip; what each was tuned for, else the chip's own.
         output: directory for both runs (``a``, ``b``, each resumable, with the trace of the first episode)
             and ``compare.json``.
         tolerance: see ``Comparison.equivalent``; 0.05 where it is not given.
@@ -173,7 +175,8 @@ def compare(
     limit = DEFAULT_TOLERANCE if tolerance is None else tolerance
     if not 0 <= limit < float("inf"):
         raise UsageError(f"tolerance = {limit}, must be a fraction of at least 0")
-    first, second = Entrant.of(a, backend_a), Entrant.of(a if b is None else b, backend_b)
+    first = Entrant.of(a, backend_a, weight_bits)
+    second = Entrant.of(a if b is None else b, backend_b, weight_bits)
     world = environment(first.semantics, env)
     environment(second.semantics, world)
     runs = [
@@ -264,7 +267,7 @@ class Shadow:
             for name, tally in self._tallies.items()
         }
 
-    def _count(self, tally: _Tally, a: NDArray[np.uint8], b: NDArray[np.uint8], live: Sequence[int]) -> None:
+    def _count(self, tally: _Tally, a: Messages, b: Messages, live: Sequence[int]) -> None:
         mine = a[:, tally.rows[0], tally.columns[0]]
         theirs = b[:, tally.rows[1], tally.columns[1]]
         tally.spikes[0] += int(mine.sum())

@@ -45,7 +45,7 @@ class Subject(Protocol):
     @property
     def semantics(self) -> Semantics: ...
 
-    def program(self) -> Program: ...
+    def program(self, chip: str | None = None, weight_bits: int | None = None) -> Program: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +63,10 @@ class Entrant:
     program: Program | None
 
     @classmethod
-    def of(cls, subject: Subject, backend: str) -> Entrant:
-        """Compile what has to be compiled; raises as ``Subject.program``."""
-        return cls(subject=subject, backend=backend, program=None if backend == FLOAT else subject.program())
+    def of(cls, subject: Subject, backend: str, weight_bits: int | None = None) -> Entrant:
+        """Compile what has to be compiled, with weights of that many bits; raises as ``Subject.program``."""
+        program = None if backend == FLOAT else subject.program(weight_bits=weight_bits)
+        return cls(subject=subject, backend=backend, program=program)
 
     @property
     def semantics(self) -> Semantics:
