@@ -32,7 +32,7 @@ from strl.chip.text import text
 from strl.content import digest
 from strl.errors import BundleError, UsageError
 from strl.ir import LIF, Delay, EnvironmentSpec, Input, Linear, Network, Output, Readout, Semantics
-from strl.testing.programs import random_program
+from strl.testing.programs import KINDS, random_program
 
 EVERY = sorted([MANIFEST, *LIMITS])
 
@@ -103,6 +103,12 @@ def load(folder: Path) -> Artefact:
 
 
 class TestRoundTrip:
+    def test_programs_of_every_kind(self) -> None:
+        for seed in range(60):
+            program = random_program(seed, kinds=KINDS)
+            record = json.loads(json.dumps(structure(program)))
+            assert rebuild(record, arrays(program), program.chip, program.semantics) == program
+
     def test_everything_comes_back_equal(self, artefact: Artefact, bundle: Path) -> None:
         back = load(bundle)
         assert back.network == artefact.network
@@ -184,10 +190,15 @@ class TestDamage:
         with pytest.raises(BundleError, match=name.replace(".", r"\.")):
             load(bundle)
 
+    def test_the_first_format_is_refused(self, bundle: Path) -> None:
+        resigned(bundle, lambda m: m.update(format_version=1))
+        with pytest.raises(BundleError, match="format 1.*reset to zero"):
+            load(bundle)
+
     def test_a_newer_format_names_both_versions(self, bundle: Path) -> None:
         resigned(bundle, lambda m: m.update(format_version=7, strl="3.1.4"))
         with pytest.raises(
-            BundleError, match=rf"format 7, written by strl 3\.1\.4.* {__version__} reads.* 1"
+            BundleError, match=rf"format 7, written by strl 3\.1\.4.* {__version__} reads.* 2"
         ) as caught:
             load(bundle)
         assert "update" in caught.value.hint

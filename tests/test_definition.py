@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from hardware_sims.loihi import DefinitionBackend, LoihiBackend
-from hardware_sims.loihi.definition import LIMIT, decay, shift, update, wrap32
+from hardware_sims.loihi.definition import LIMIT, decay, shift, wrap32
+from hardware_sims.loihi.definition import lif as update
 from strl.chip import Program, Session
 from strl.errors import BackendError
+from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse
 from strl.quantize.neurons import Gate, Lif, Source
 from strl.testing import random_program, random_spikes
@@ -191,3 +193,25 @@ def test_a_membrane_of_a_source_is_refused() -> None:
     wrong = replace(made, readout=replace(made.readout, population=source, kind="membrane"))
     with pytest.raises(BackendError, match="membrane"):
         LoihiBackend().load(wrong)
+
+
+def test_a_kernel_is_torchs_convolution() -> None:
+    torch = pytest.importorskip("torch")
+    shared = 0
+    for seed in range(200):
+        for synapse in random_program(seed, kinds={"kernel"}).synapses:
+            kernel = synapse.weight
+            if isinstance(kernel, Kernel):
+                shared += 1
+                image = np.random.default_rng(seed).integers(-9, 9, (1, *kernel.image)).astype(float)
+                due = torch.nn.functional.conv2d(
+                    torch.tensor(image),
+                    torch.tensor(kernel.weight.astype(float)),
+                    stride=kernel.stride,
+                    padding=kernel.padding,
+                    dilation=kernel.dilation,
+                    groups=kernel.groups,
+                )
+                assert tuple(due.shape[1:]) == kernel.shape
+                assert np.array_equal(kernel.matrix() @ image.ravel(), due.numpy().ravel())
+    assert shared > 100

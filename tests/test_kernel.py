@@ -65,7 +65,7 @@ def test_programs_nobody_chose(seed: int, largest: int, batch: int) -> None:
 
 def test_random_programs_reach_the_corners(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[str] = set()
-    plain = definition.update
+    plain = definition.lif
 
     def watched(u: Any, v: Any, a: Any, lif: Lif) -> Any:
         raw = definition.decay(u, 4095 - lif.du.astype(np.int64)) + (a << 6)
@@ -87,7 +87,7 @@ def test_random_programs_reach_the_corners(monkeypatch: pytest.MonkeyPatch) -> N
         )
         return after, potential, spikes
 
-    monkeypatch.setattr(definition, "update", watched)
+    monkeypatch.setattr(definition, "lif", watched)
     for seed in range(300):
         program = random_program(seed)
         ours = DefinitionBackend().load(program, batch=2)

@@ -24,7 +24,7 @@ from strl.ir.semantics import Semantics
 from strl.quantize.network import QuantizedNetwork
 
 FORMAT = "strl-bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 LIMITS: Mapping[str, int] = {
     "network.nir": 256 << 20,
@@ -140,6 +140,12 @@ def _manifest(data: bytes, where: str) -> dict[str, Any]:
             f"{where}: is bundle format {version}, written by strl {manifest.get('strl')}; this strl "
             f"{__version__} reads formats up to {FORMAT_VERSION}",
             hint="update strl, or export the policy again with this one",
+        )
+    if version == 1:
+        raise BundleError(
+            f"{where}: is bundle format 1, which knew only neurons that reset to zero; this strl reads "
+            f"format {FORMAT_VERSION}",
+            hint="export the policy again",
         )
     body = {key: value for key, value in manifest.items() if key != "digest"}
     if manifest.get("digest") != _own(body) or to_json(manifest, BundleError) != data:

@@ -6,8 +6,8 @@ what the silicon does otherwise is not modelled here.
 
 One tick t:
 1. every source sends what the host says, every gate spikes in its window;
-2. every other population receives a = Σ over its synapses of (W · m(t − delay)) · 2^weight_exp, m being the
-   sender's messages, or 1 for each that is not 0 where message_bits is 0;
+2. every other population receives a = Σ over its synapses of (W · m(t − delay)) · 2^weight_exp in 32 bits, m
+   being the sender's messages, or 1 for each that is not 0 where message_bits is 0;
 3. where the state is reset every decision, u and v are cleared at the population's own tick ``offset``;
    and a message that its sender sent before its own reset never arrives at or after the receiver's;
 4. LIF neurons, plain and ternary, are updated:
@@ -58,7 +58,7 @@ def clip(v: Int) -> Int:
 
 def integrate(u: Int, v: Int, a: Int, kind: Lif | Ternary) -> tuple[Int, Int]:
     """The current u, and the potential before it is clipped; all [batch, n]."""
-    u = wrap32(decay(u, 4096 - (kind.du.astype(np.int64) + 1)) + wrap32(a << 6))
+    u = wrap32(decay(u, 4096 - (kind.du.astype(np.int64) + 1)) + (a << 6))
     u = np.where(u > LIMIT, u - 2 * LIMIT, np.where(u <= -LIMIT, u + 2 * LIMIT, u))
     return u, decay(v, 4096 - kind.dv.astype(np.int64)) + u
 
@@ -89,13 +89,12 @@ def ternary(u: Int, v: Int, a: Int, kind: Ternary) -> tuple[Int, Int, Int]:
 
 def graded(a: Int, kind: Graded) -> Int:
     """a, or 0 where it is not large enough."""
-    a = wrap32(a)
     return np.where((a if kind.rectify else np.abs(a)) > kind.vth, a, 0)
 
 
 def product(a: Int, b: Int, kind: Product) -> Int:
     """a · b / 2^shift towards −∞ in 32 bits, or 0 where it is not large enough."""
-    p = wrap32(wrap32(a) * wrap32(b)) >> kind.shift
+    p = wrap32(a * b) >> kind.shift
     return np.where(np.abs(p) > kind.vth, p, 0)
 
 
@@ -171,13 +170,13 @@ class DefinitionSession:
     def _neurons(self, number: int, population: Population, kind: Neurons, tick: int) -> Int:
         name = population.name
         a = self._input(population, 0, tick)
-        if isinstance(kind, Graded | Product):
+        if isinstance(kind, Graded):
             self._active[:, number] += (a != 0).sum(axis=1)
-            return (
-                graded(a, kind)
-                if isinstance(kind, Graded)
-                else product(a, self._input(population, 1, tick), kind)
-            )
+            return graded(a, kind)
+        if isinstance(kind, Product):
+            b = self._input(population, 1, tick)
+            self._active[:, number] += ((a != 0) | (b != 0)).sum(axis=1)
+            return product(a, b, kind)
         if self.program.schedule.state == "reset" and tick == population.offset:
             self.u[name][:] = 0
             self.v[name][:] = 0
@@ -194,8 +193,8 @@ class DefinitionSession:
             if here and not self.program.blanked(synapse, tick):
                 past = self._past[synapse.delay - 1][:, self._slices[synapse.pre]]
                 messages = past if synapse.message_bits else (past != 0).astype(np.int64)
-                a += shift(messages @ self._weights[synapse.name], synapse.weight_exp)
-        return a
+                a += shift(wrap32(messages @ self._weights[synapse.name]), synapse.weight_exp)
+        return wrap32(a)
 
 
 class DefinitionBackend:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strl.chip.program import Program
+from strl.chip.program import Messages, Program
 from strl.errors import BackendError
+from strl.quantize.neurons import binary
 
 
 def check_batch(batch: int) -> None:
@@ -22,30 +24,35 @@ def input_shape(program: Program, batch: int) -> tuple[int, int, int]:
     return program.schedule.ticks, batch, sum(p.size for p in program.sources)
 
 
-def check_shape(spikes: NDArray[np.uint8], shape: tuple[int, int, int]) -> None:
-    """Raises BackendError unless ``spikes`` is a uint8 array of that shape."""
-    if not isinstance(spikes, np.ndarray) or spikes.dtype != np.uint8:
+def check_shape(spikes: Messages, shape: tuple[int, int, int], message: type[Any] = np.uint8) -> None:
+    """Raises BackendError unless ``spikes`` is an array of that shape and type."""
+    if not isinstance(spikes, np.ndarray) or spikes.dtype != message:
         kind = getattr(spikes, "dtype", type(spikes).__name__)
-        raise BackendError(f"input spikes are {kind}, must be a uint8 array")
+        raise BackendError(f"input spikes are {kind}, must be a {message.__name__} array")
     if spikes.shape != shape:
         raise BackendError(
             f"input spikes have shape {spikes.shape}, must be [ticks, batch, inputs] = {shape}"
         )
 
 
-def check_values(spikes: NDArray[np.uint8]) -> None:
-    """Raises BackendError where a spike is neither 0 nor 1."""
-    if spikes.size and spikes.max() > 1:
-        raise BackendError(
-            f"input spikes have a value of {spikes.max()}, must be 0 or 1",
-            hint="Program.spikes makes spikes of an encoder's levels",
-        )
+def check_values(spikes: Messages, program: Program) -> None:
+    """Raises BackendError where a source that is not graded is to send neither 0 nor 1."""
+    column = 0
+    for source in program.sources:
+        here = spikes[..., column : column + source.size]
+        column += source.size
+        if binary(source.kind) and here.size and (here.max() > 1 or here.min() < 0):
+            wrong = here.max() if here.max() > 1 else here.min()
+            raise BackendError(
+                f"input spikes of {source.name!r} have a value of {wrong}, must be 0 or 1",
+                hint="Program.spikes makes spikes of an encoder's levels",
+            )
 
 
-def check_spikes(spikes: NDArray[np.uint8], program: Program, batch: int) -> None:
-    """Raises BackendError unless ``spikes`` are of one decision: uint8 [T, batch, inputs], each 0 or 1."""
-    check_shape(spikes, input_shape(program, batch))
-    check_values(spikes)
+def check_spikes(spikes: Messages, program: Program, batch: int) -> None:
+    """Raises BackendError unless ``spikes`` are of one decision: [T, batch, inputs], see ``Session.run``."""
+    check_shape(spikes, input_shape(program, batch), program.message)
+    check_values(spikes, program)
 
 
 def slot_indices(slots: Sequence[int] | None, batch: int) -> NDArray[np.int64]:

@@ -86,7 +86,7 @@ class LoihiSession:
         raster = np.empty(self._raster_shape, np.uint8)
         readout = np.zeros(self._readout_shape, np.int32)
         if not kernel.valid(spikes):
-            check_values(spikes)  # says which
+            check_values(spikes, self.program)  # says which
         arrays = (self._clock, *self._plan, *self._state, spikes, raster, readout)
         if self._pool is None:
             kernel.run(0, self.batch, *arrays)

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from strl.chip.program import Program
+from strl.chip.program import Messages, Program
 from strl.errors import BackendError
 from strl.registry import suggest
 
@@ -27,12 +27,13 @@ class Decision:
 
     Args:
         readout: int32 [batch, m], see ``ReadoutWindow``.
-        raster: uint8 [batch, ticks, neurons], 1 where a neuron spiked, populations side by side in the
-            program's order, all ticks of the decision.
+        raster: ``Program.message`` [batch, ticks, neurons], the messages sent (uint8, 1 where a neuron
+            spiked; int32 where a population's are graded), populations side by side in the program's
+            order, all ticks of the decision.
     """
 
     readout: NDArray[np.int32]
-    raster: NDArray[np.uint8]
+    raster: Messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Counts:
 
     Args:
         ticks: int64 [batch].
-        spikes: int64 [batch, neurons].
+        spikes: int64 [batch, neurons], messages that are not 0.
         active: int64 [batch, populations], neuron updates with non-zero input or state (after a reset
             of the tick, before the update); 0 for sources and gates. ``None`` where the backend
             cannot know.
@@ -61,8 +62,8 @@ class Session(Protocol):
     def reset(self, slots: Sequence[int] | None = None) -> None:
         """Begin an episode in the given slots (default all): all state cleared, counts zero."""
 
-    def run(self, spikes: NDArray[np.uint8]) -> Decision:
-        """One decision: ``spikes`` [T, batch, inputs], sources side by side in the program's order."""
+    def run(self, spikes: Messages) -> Decision:
+        """One decision: ``spikes`` [T, batch, inputs] of type ``Program.message``, sources side by side."""
 
     def counts(self) -> Counts:
         """Events since each slot's reset."""

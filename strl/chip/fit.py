@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from strl.chip.compile import Compiled
 from strl.chip.place import usage
 
@@ -36,7 +34,7 @@ def summary(compiled: Compiled) -> dict[str, Any]:
         "digest": program.digest,
         "populations": len(program.populations),
         "neurons": program.neurons,
-        "synapses": sum(int(np.count_nonzero(s.weight)) for s in program.synapses),
+        "synapses": sum(s.count for s in program.synapses),
         "cores": len({part.core for part in program.placement}),
         "cores_limit": program.chip.limit("cores"),
         "ticks": program.schedule.ticks,

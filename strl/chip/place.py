@@ -14,7 +14,7 @@ from strl.chip.program import Part
 from strl.chip.spec import ChipSpec
 from strl.errors import ChipError
 from strl.quantize.network import Population, QuantizedNetwork, Synapse
-from strl.quantize.neurons import Lif
+from strl.quantize.neurons import COMPUTING, Lif, Neurons, Product, Ternary
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class CoreUse:
     compartments: int = 0
     synapse_words: int = 0
     input_axons: int = 0
-    profiles: set[tuple[int, int]] = field(default_factory=set)
+    profiles: set[tuple[int, ...]] = field(default_factory=set)
     thresholds: set[int] = field(default_factory=set)
 
     def amounts(self) -> dict[str, int]:
@@ -53,7 +53,7 @@ def place(network: QuantizedNetwork, chip: ChipSpec) -> tuple[Part, ...]:
     parts: list[Part] = []
     core, use = 0, CoreUse()
     for population in network.populations:
-        if not isinstance(population.kind, Lif):
+        if not isinstance(population.kind, COMPUTING):
             continue
         incoming = [s for s in network.synapses if s.post == population.name]
         start = 0
@@ -84,16 +84,29 @@ def usage(network: QuantizedNetwork, placement: tuple[Part, ...]) -> dict[int, C
 
 def added(use: CoreUse, population: Population, incoming: list[Synapse], start: int, stop: int) -> CoreUse:
     """A core's use with neurons ``start``..``stop − 1`` of a population on it as well."""
-    lif = population.kind
-    assert isinstance(lif, Lif)
-    here = slice(start, stop)
+    kind = population.kind
+    assert isinstance(kind, COMPUTING)
+    profiles, thresholds = _distinct(kind, slice(start, stop))
     return CoreUse(
         compartments=use.compartments + stop - start,
         synapse_words=use.synapse_words + sum(words(s, start, stop, s.format) for s in incoming),
-        input_axons=use.input_axons + sum(s.weight.shape[1] for s in incoming),
-        profiles=use.profiles | set(zip(lif.du[here].tolist(), lif.dv[here].tolist(), strict=True)),
-        thresholds=use.thresholds | set(lif.vth[here].tolist()),
+        input_axons=use.input_axons + sum(s.shape[1] for s in incoming),
+        profiles=use.profiles | profiles,
+        thresholds=use.thresholds | thresholds,
     )
+
+
+def _distinct(kind: Neurons, here: slice) -> tuple[set[tuple[int, ...]], set[int]]:
+    """Compartment profiles and thresholds of some neurons; what computes without a state has one profile."""
+    if isinstance(kind, Lif | Ternary):
+        profiles: set[tuple[int, ...]] = set(
+            zip(*(x[here].tolist() for x in (kind.du, kind.dv)), strict=True)
+        )
+    else:
+        profiles = {(kind.shift,) if isinstance(kind, Product) else (int(kind.rectify),)}
+    if isinstance(kind, Ternary):
+        return profiles, {int(t) for t in (*kind.high[here], *kind.low[here])}
+    return profiles, {int(t) for t in kind.vth[here]}
 
 
 def _fill(population: Population, incoming: list[Synapse], start: int, use: CoreUse, chip: ChipSpec) -> int:

@@ -15,7 +15,7 @@ from strl.ir.semantics import Semantics
 from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse, check_wiring
 from strl.quantize.neurons import Source, binary
 
-Messages = NDArray[np.uint8] | NDArray[np.int32]
+Messages = NDArray[np.uint8 | np.int32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +104,10 @@ class Program(Content):
         """Encoder levels [T, batch, n] → input spikes [T, batch, inputs].
 
         A level is 0 or 1, or a signed integer whose two's complement bits go to one source each; a graded
-        source takes the level as it is, int32.
+        source takes the level as it is.
         """
         planes = [p.kind.plane for p in self.sources if isinstance(p.kind, Source)]
-        if planes == [None]:
-            return np.ascontiguousarray(levels, dtype=np.int32)
-        if planes == [0]:
-            return np.ascontiguousarray(levels, dtype=np.uint8)
-        bits = (levels[..., None, :] >> np.array(planes, levels.dtype)[:, None]) & 1
-        return bits.astype(np.uint8).reshape(*levels.shape[:-1], -1)
+        if len(planes) == 1 and not planes[0]:
+            return np.ascontiguousarray(levels, dtype=self.message)
+        sent = [levels if plane is None else (levels >> plane) & 1 for plane in planes]
+        return np.asarray(np.concatenate(sent, axis=-1), dtype=self.message)

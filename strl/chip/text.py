@@ -6,8 +6,9 @@ import numpy as np
 
 from strl.chip.program import Program
 from strl.content import digest
+from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population, Synapse
-from strl.quantize.neurons import Gate, Lif, Source
+from strl.quantize.neurons import Gate, Graded, Lif, Neurons, Product, Source, Ternary
 
 
 def text(program: Program) -> str:
@@ -41,17 +42,42 @@ def _population(population: Population) -> str:
     return f"{head} {_neurons(kind)}"
 
 
-def _neurons(lif: Lif) -> str:
-    return " ".join(f"{what}={_span(getattr(lif, what))}" for what in ("du", "dv", "vth"))
+_PARAMETERS = {
+    Lif: ("du", "dv", "vth"),
+    Ternary: ("du", "dv", "high", "low"),
+    Graded: ("vth",),
+    Product: ("vth",),
+}
+
+
+def _neurons(kind: Neurons) -> str:
+    words = [f"{what}={_span(getattr(kind, what))}" for what in _PARAMETERS[type(kind)]]
+    if isinstance(kind, Lif) and (kind.reset, kind.reset_delay) != ("zero", False):
+        words.append(f"reset={kind.reset}{' late' if kind.reset_delay else ''}")
+    if isinstance(kind, Graded) and kind.rectify:
+        words.append("rectify")
+    if isinstance(kind, Product):
+        words.append(f"shift={kind.shift}")
+    return " ".join(words)
 
 
 def _synapse(synapse: Synapse) -> str:
-    weight = synapse.weight
+    weight = synapse.weight.weight if isinstance(synapse.weight, Kernel) else synapse.weight
+    extra = f" {_kernel(synapse.weight)}" if isinstance(synapse.weight, Kernel) else ""
+    if synapse.message_bits:
+        extra += f" message_bits={synapse.message_bits}"
+    if synapse.port:
+        extra += f" port={synapse.port}"
     return (
         f"{synapse.name}: {synapse.pre} -> {synapse.post} {list(weight.shape)} {synapse.weight_bits} bit "
         f"exp={synapse.weight_exp} delay={synapse.delay} {synapse.format} "
-        f"weights={_span(weight)} nonzero={np.count_nonzero(weight)} {digest(weight)[:8]}"
+        f"weights={_span(weight)} nonzero={np.count_nonzero(weight)} {digest(weight)[:8]}{extra}"
     )
+
+
+def _kernel(kernel: Kernel) -> str:
+    parts = (f"{w}={list(getattr(kernel, w))}" for w in ("image", "stride", "padding", "dilation"))
+    return f"shared {' '.join(parts)} groups={kernel.groups}"
 
 
 def _span(values: np.ndarray) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strl.chip.program import Part, Program
 from strl.errors import ChipError
+from strl.quantize.convolution import Kernel
 from strl.quantize.network import Synapse
 
 Int = NDArray[np.int64]
@@ -99,22 +100,18 @@ class Wiring:
             first = slices[part.population].start
             self._home[first + part.start : first + part.stop, self._column[part.core]] = True
         for synapse in program.synapses:
+            slots = _slots(synapse)
             for part in program.placement:
                 if part.population == synapse.post:
-                    self._add(synapse, part, slices[synapse.pre])
+                    self._add(slots[part.start : part.stop], synapse, part, slices[synapse.pre])
         self._on_chip = self._home.any(axis=1)
         self._ew, self._ns = self._hops()
 
-    def _add(self, synapse: Synapse, part: Part, pre: slice) -> None:
-        rows = synapse.weight[part.start : part.stop]
+    def _add(self, slots: NDArray[np.bool_], synapse: Synapse, part: Part, pre: slice) -> None:
         column = self._column[part.core]
-        stored = np.count_nonzero(rows, axis=0)
-        if synapse.format == "dense":
-            self._dense[pre, column] += rows.shape[0]
-            self._reach[pre, column] = True
-        else:
-            self._sparse[pre, column] += stored
-            self._reach[pre, column] |= stored > 0
+        stored = np.count_nonzero(slots, axis=0)
+        (self._dense if synapse.format == "dense" else self._sparse)[pre, column] += stored
+        self._reach[pre, column] |= stored > 0
 
     def _hops(self) -> tuple[Int, Int]:
         """Router hops [neurons] that one spike of each neuron takes; 0 for those of the host."""
@@ -156,3 +153,13 @@ class Wiring:
             active=None if active is None else int(active.sum()),
             resets=decisions if program.schedule.state == "reset" else 0,
         )
+
+
+def _slots(synapse: Synapse) -> NDArray[np.bool_]:
+    """Which pairs [post, pre] have a slot in memory: the non-zero ones where sparse, else all."""
+    matrix = np.ones(1, np.int16)
+    if synapse.format == "sparse":
+        matrix = synapse.matrix
+    elif isinstance(synapse.weight, Kernel):
+        matrix = replace(synapse.weight, weight=np.ones_like(synapse.weight.weight)).matrix()
+    return np.broadcast_to(matrix.astype(bool), synapse.shape)

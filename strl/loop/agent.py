@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from strl.chip.backend import Backend, Counts, backend
-from strl.chip.program import Program
+from strl.chip.program import Messages, Program
 from strl.codecs import decoder, encoder
 from strl.codecs.base import Action, Float, Levels
 from strl.errors import EnvironmentFault, ModelError, UsageError
@@ -23,7 +23,7 @@ from strl.ir.nodes import LIF
 from strl.ir.reference import Reference
 from strl.ir.semantics import Semantics
 from strl.quantize.connections import output_population
-from strl.quantize.neurons import Lif
+from strl.quantize.neurons import COMPUTING
 
 _ENCODER_STREAM = (1,)
 """Spawn key of an episode's encoder generator, which keeps it apart from the environment's own."""
@@ -75,7 +75,8 @@ class Agent(ABC):
         computing: the populations that are neurons, not sources or gates.
         offsets: name → the raster's tick at which the population's logical tick 0 falls.
         ticks: ticks of a decision, rows of the raster.
-        raster: uint8 [batch, ticks, neurons] of the last decision; overwritten by the next one.
+        raster: [batch, ticks, neurons] of the last decision, of the type ``Program.message``; overwritten by
+            the next one.
     """
 
     def __init__(self, semantics: Semantics, batch: int, *, inputs: int, outputs: int) -> None:
@@ -86,7 +87,7 @@ class Agent(ABC):
         self.computing: tuple[str, ...] = ()
         self.offsets: Mapping[str, int] = {}
         self.ticks = 0
-        self.raster: NDArray[np.uint8] = np.zeros((batch, 0, 0), np.uint8)
+        self.raster: Messages = np.zeros((batch, 0, 0), np.uint8)
         self._encoder = encoder(semantics.encoder)
         self._decoder = decoder(semantics.decoder)
         self._rngs = [episode_rng(slot) for slot in range(batch)]
@@ -192,7 +193,7 @@ class ChipAgent(Agent):
         self.program = program
         self._session = (backend(on) if isinstance(on, str) else on).load(program, batch=batch)
         self.populations = program.slices
-        self.computing = tuple(p.name for p in program.populations if isinstance(p.kind, Lif))
+        self.computing = tuple(p.name for p in program.populations if isinstance(p.kind, COMPUTING))
         self.offsets = {p.name: p.offset for p in program.populations}
         self.ticks = program.schedule.total
         self._unit = program.readout.unit

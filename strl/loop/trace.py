@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from strl.chip.program import Messages
 from strl.codecs.base import Action, Float
 from strl.content import Content
 from strl.errors import StrlError, UsageError
@@ -30,7 +31,7 @@ class Trace(Content):
         seed: of the episode.
         observations: float64 [decisions, *shape].
         actions: int64 [decisions] or float32 [decisions, *shape].
-        rasters: uint8 [decisions, ticks, neurons].
+        rasters: uint8 (int32 where messages are graded) [decisions, ticks, neurons].
         populations: name → columns of the rasters.
         offsets: name → tick of a decision at which the population's logical tick 0 falls.
     """
@@ -38,7 +39,7 @@ class Trace(Content):
     seed: int
     observations: Float
     actions: NDArray[Any]
-    rasters: NDArray[np.uint8]
+    rasters: Messages
     populations: Mapping[str, slice]
     offsets: Mapping[str, int]
 
@@ -106,7 +107,7 @@ class Recorder:
         self._seed = seed
         self._observations: list[Float] = []
         self._actions: list[NDArray[Any]] = []
-        self._rasters: list[NDArray[np.uint8]] = []
+        self._rasters: list[Messages] = []
 
     def begun(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
         self._forget(seeds[slots.index(0)])

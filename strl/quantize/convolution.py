@@ -60,19 +60,20 @@ class Kernel(Content):
     def matrix(self) -> NDArray[np.int16]:
         """The same synapses unrolled: int16 [post, pre]."""
         out, height, width = self.shape
-        channels, rows, columns = self.image
-        full = np.zeros((out, height, width, channels, rows, columns), np.int16)
-        per_group = self.weight.shape[1]
-        for o in range(out):
-            first = o // (out // self.groups) * per_group
-            for (y, x), (i, j) in _places((height, width), self.weight.shape[2:]):
-                row = y * self.stride[0] - self.padding[0] + i * self.dilation[0]
-                column = x * self.stride[1] - self.padding[1] + j * self.dilation[1]
-                if 0 <= row < rows and 0 <= column < columns:
-                    full[o, y, x, first : first + per_group, row, column] = self.weight[o, :, i, j]
-        return full.reshape(out * height * width, channels * rows * columns)
+        full = np.zeros((out, height, width, *self.image), np.int16)
+        per_in, per_out = self.weight.shape[1], out // self.groups
+        for i, j in np.ndindex(*self.weight.shape[2:]):
+            (y, row), (x, column) = self._meeting(0, i), self._meeting(1, j)
+            for group in range(self.groups):
+                o, c = (slice(group * n, (group + 1) * n) for n in (per_out, per_in))
+                here = full[o, :, :, c]
+                # Indices on both sides of a slice: numpy puts [y, x] first, then [out, in].
+                here[:, y[:, None], x, :, row[:, None], column] = self.weight[o, :, i, j]
+        return full.reshape(out * height * width, -1)
 
-
-def _places(image: Pair, kernel: tuple[int, ...]) -> list[tuple[Pair, Pair]]:
-    inside = [(int(i), int(j)) for i, j in np.ndindex(*kernel)]
-    return [((y, x), at) for y, x in np.ndindex(*image) for at in inside]
+    def _meeting(self, axis: int, tap: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the tap of the kernel falls inside the image: receiving places, sending places."""
+        receiving = np.arange(self.shape[1 + axis])
+        sending = receiving * self.stride[axis] - self.padding[axis] + tap * self.dilation[axis]
+        inside = (sending >= 0) & (sending < self.image[1 + axis])
+        return receiving[inside], sending[inside]

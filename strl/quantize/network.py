@@ -72,6 +72,11 @@ class Synapse(Content):
         return self.weight.matrix() if isinstance(self.weight, Kernel) else self.weight
 
     @property
+    def count(self) -> int:
+        """Weights that are not 0, those of a ``Kernel`` once for every place."""
+        return int(np.count_nonzero(self.matrix))
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(post, pre) neurons."""
         if isinstance(self.weight, Kernel):

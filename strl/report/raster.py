@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from strl.chip.program import Messages
 from strl.loop.trace import Trace
 
 Spike = tuple[int, int]
@@ -77,14 +78,14 @@ def align(chip: Trace, reference: Trace | None = None) -> Aligned:
         height=height,
         cut=tuple(cut),
         both=_spikes((ours > 0) & (theirs > 0)),
-        only_float=_spikes((ours == 0) & (theirs > 0)),
-        only_chip=_spikes((ours > 0) & (theirs == 0)),
+        only_float=_spikes((ours == 0) & (theirs != 0)),
+        only_chip=_spikes((ours != 0) & (theirs == 0)),
         paired=reference is not None,
         same=same,
     )
 
 
-def _logical(trace: Trace, name: str, decisions: int, ticks: int) -> NDArray[np.uint8]:
+def _logical(trace: Trace, name: str, decisions: int, ticks: int) -> Messages:
     """[decisions · ticks, neurons] of one population, from its logical tick 0 on."""
     start = trace.offsets[name]
     found = trace.rasters[:decisions, start : start + ticks, trace.populations[name]]

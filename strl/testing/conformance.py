@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strl.chip.backend import Backend, Counts, Decision, Session, backend
-from strl.chip.program import Program
+from strl.chip.program import Messages, Program
 from strl.errors import BackendError
 from strl.testing.programs import random_program, random_spikes
 
@@ -133,7 +133,7 @@ def check_refusals(tested: Backend, program: Program) -> None:
         session.close()
 
 
-def _same_after(session: Session, reference: Session, program: Program, spikes: NDArray[np.uint8]) -> None:
+def _same_after(session: Session, reference: Session, program: Program, spikes: Messages) -> None:
     compare_decisions(session.run(spikes), reference.run(spikes), program, "after refusals")
     compare_counts(session.counts(), reference.counts(), "after refusals")
 

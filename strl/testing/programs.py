@@ -1,22 +1,36 @@
-"""Random programs: small, valid, and reaching for the corners of the arithmetic."""
+"""Random programs: small, valid, and reaching for the corners of the arithmetic.
+
+``random_program(seed)`` is made of plain neurons and dense synapses; ``kinds`` mixes in more.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strl.chip.program import Program
+from strl.chip.program import Messages, Program
 from strl.chip.spec import chip
-from strl.ir.semantics import EnvironmentSpec, Readout, Semantics
+from strl.errors import ChipError
+from strl.ir.semantics import EnvironmentSpec, Readout, ReadoutKind, Semantics, State
+from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse
-from strl.quantize.neurons import Gate, Lif, Source
+from strl.quantize.neurons import Gate, Graded, Lif, Neurons, Product, Source, Ternary, binary
 
 Rng = np.random.Generator
 
+KINDS = ("subtract", "late", "ternary", "graded", "product", "source", "message", "kernel", "sparse")
+"""What ``random_program`` mixes in: two resets, three neurons, graded sources, and synapses that multiply
+with the message (``message``), share weights (``kernel``) or store only what is not 0 (``sparse``)."""
 
-def random_program(seed: int, *, largest: int = 40) -> Program:
+
+def random_program(seed: int, *, largest: int = 40, kinds: Collection[str] = ()) -> Program:
     """A valid program of few neurons, the same for the same seed.
 
     Among them: state reset and carried, 1..3 sources, gates, recurrence, delays 1..63, exponents −7..7, even
@@ -25,9 +39,12 @@ def random_program(seed: int, *, largest: int = 40) -> Program:
 
     Args:
         seed: of ``numpy.random.default_rng``.
-        largest: neurons of a population, at most.
+        largest: neurons of a population, at most (3 times as many behind a shared kernel).
+        kinds: some of ``KINDS``.
     """
     rng = np.random.default_rng(seed)
+    if kinds:
+        return _mixed(rng, largest, frozenset(kinds))
     ticks = int(rng.integers(1, 9))
     total = ticks + int(rng.integers(0, 6))
     state = "reset" if rng.random() < 0.5 else "carry"
@@ -40,29 +57,119 @@ def random_program(seed: int, *, largest: int = 40) -> Program:
         Population(name=f"lif{i}", size=n, kind=_lif(rng, n), offset=int(rng.integers(0, total)))
         for i, n in enumerate(rng.integers(1, largest + 1, size=rng.integers(1, 4)).tolist())
     ]
-    populations = [*inputs, *gates, *neurons]
-    if rng.random() < 0.3:
-        rng.shuffle(populations)
-    read = neurons[-1]
-    start, stop = sorted(int(t) for t in rng.integers(0, total + 1, size=2))
-    kind = "membrane" if rng.random() < 0.5 else "count"
-    return Program(
-        chip=chip("loihi1"),
-        populations=tuple(populations),
-        synapses=tuple(_synapses(rng, [*inputs, *gates], neurons)),
-        placement=(),
-        schedule=Schedule(ticks=ticks, total=total, state=state),  # type: ignore[arg-type]
-        readout=ReadoutWindow(population=read.name, kind=kind, start=start, stop=stop, unit=1.0),  # type: ignore[arg-type]
-        semantics=_semantics(ticks, total, state, kind),
-    )
+    schedule = Schedule(ticks=ticks, total=total, state=state)  # type: ignore[arg-type]
+    return _program(rng, [*inputs, *gates], neurons, schedule, frozenset())
 
 
-def random_spikes(program: Program, seed: int, *, batch: int) -> NDArray[np.uint8]:
-    """Input spikes [T, batch, inputs] of one decision: none, all, or some."""
+def random_spikes(program: Program, seed: int, *, batch: int) -> Messages:
+    """Input of one decision [T, batch, inputs]: none, all, or some send; graded sources send any size."""
     rng = np.random.default_rng(seed)
     rate = rng.choice([0.0, 0.1, 0.3, 0.7, 1.0])
     shape = (program.schedule.ticks, batch, sum(p.size for p in program.sources))
-    return np.asarray(rng.random(shape) < rate, np.uint8)
+    sent: Messages = np.asarray(rng.random(shape) < rate).astype(program.message)
+    column = 0
+    for source in program.sources:
+        if not binary(source.kind):
+            reach = int(rng.choice([1, 8, 300, 2**23, 2**31 - 1]))
+            levels = rng.integers(-reach, reach + 1, size=(*shape[:2], source.size))
+            sent[..., column : column + source.size] *= levels.astype(np.int32)
+        column += source.size
+    return sent
+
+
+def _program(
+    rng: Rng,
+    hosts: list[Population],
+    neurons: list[Population],
+    schedule: Schedule,
+    kinds: frozenset[str],
+    kernels: Mapping[str, tuple[Population, Kernel]] = MappingProxyType({}),
+) -> Program:
+    populations = [*hosts, *neurons]
+    if rng.random() < 0.3:
+        rng.shuffle(populations)
+    read = neurons[-1]
+    start, stop = sorted(int(t) for t in rng.integers(0, schedule.total + 1, size=2))
+    stateful = isinstance(read.kind, Lif | Ternary)
+    kind: ReadoutKind = "membrane" if rng.random() < 0.5 and stateful else "count"
+    return Program(
+        chip=chip("loihi1"),
+        populations=tuple(populations),
+        synapses=tuple(_synapses(rng, hosts, neurons, kinds, kernels)),
+        placement=(),
+        schedule=schedule,
+        readout=ReadoutWindow(population=read.name, kind=kind, start=start, stop=stop, unit=1.0),
+        semantics=_semantics(schedule, kind),
+    )
+
+
+def _mixed(rng: Rng, largest: int, kinds: frozenset[str]) -> Program:
+    ticks = int(rng.integers(1, 9))
+    total = ticks + int(rng.integers(0, 6))
+    hosts = [
+        Population(name=f"in{i}", size=int(rng.integers(1, largest + 1)), kind=_source(rng, i, kinds))
+        for i in range(rng.integers(1, 4))
+    ]
+    hosts += [Population(name=f"gate{i}", size=1, kind=_gate(rng, total)) for i in range(rng.integers(0, 2))]
+    neurons: list[Population] = []
+    kernels: dict[str, tuple[Population, Kernel]] = {}
+    for i in range(rng.integers(1, 5)):
+        size = int(rng.integers(1, largest + 1))
+        if "kernel" in kinds and rng.random() < 0.5:
+            before = [*hosts, *neurons]
+            pre = before[int(rng.integers(len(before)))]
+            kernel = _kernel(rng, pre.size, 3 * largest)
+            kernels[f"n{i}"] = (pre, kernel)
+            size = math.prod(kernel.shape)
+        offset = int(rng.integers(0, total))
+        neurons.append(Population(name=f"n{i}", size=size, kind=_kind(rng, size, kinds), offset=offset))
+    state: State = "reset" if rng.random() < 0.5 else "carry"
+    schedule = Schedule(ticks=ticks, total=total, state=state)
+    return _program(rng, hosts, neurons, schedule, kinds, kernels)
+
+
+def _source(rng: Rng, plane: int, kinds: frozenset[str]) -> Source:
+    return Source(plane=None if "source" in kinds and rng.random() < 0.5 else plane)
+
+
+def _kind(rng: Rng, n: int, kinds: frozenset[str]) -> Neurons:
+    chosen = rng.choice(["lif", *sorted(kinds & {"subtract", "late", "ternary", "graded", "product"})])
+    lif = _lif(rng, n)
+    # An input is at most some thousands; a message then travels on, and soon fills 32 bits.
+    vth = rng.integers(0, rng.choice([1, 300, 2**23]), size=n).astype(np.int32)
+    if chosen == "graded":
+        return Graded(vth=vth, rectify=bool(rng.random() < 0.5))
+    if chosen == "product":
+        return Product(vth=vth, shift=int(rng.choice([0, 1, 6, 12, 31])))
+    if chosen == "ternary":
+        low = -_lif(rng, n).vth if rng.random() < 0.7 else rng.integers(-100, 101, size=n).astype(np.int32)
+        return Ternary(du=lif.du, dv=lif.dv, high=np.maximum(lif.vth, low), low=low)
+    late = chosen == "late" or ("late" in kinds and rng.random() < 0.3)
+    return replace(lif, reset="subtract" if chosen == "subtract" else "zero", reset_delay=late)
+
+
+def _kernel(rng: Rng, size: int, largest: int) -> Kernel:
+    """A kernel over some image of that many places, whose target has at most ``largest`` neurons."""
+    while True:
+        channels = int(rng.choice([c for c in range(1, size + 1) if size % c == 0]))
+        height = int(rng.choice([h for h in range(1, size // channels + 1) if size // channels % h == 0]))
+        groups = int(rng.choice([g for g in range(1, channels + 1) if channels % g == 0]))
+        shape = (groups * rng.integers(1, 4), channels // groups, *rng.integers(1, 4, size=2))
+        stride, padding, dilation = (
+            (int(pair[0]), int(pair[1]))
+            for pair in (rng.integers(1, 4, 2), rng.integers(0, 3, 2), rng.integers(1, 3, 2))
+        )
+        with suppress(ChipError):  # nothing is left of the image
+            made = Kernel(
+                weight=_weights(rng, tuple(int(n) for n in shape)),
+                image=(channels, height, size // channels // height),
+                stride=stride,
+                padding=padding,
+                dilation=dilation,
+                groups=groups,
+            )
+            if math.prod(made.shape) <= largest:
+                return made
 
 
 def _gate(rng: Rng, total: int) -> Gate:
@@ -84,7 +191,13 @@ def _lif(rng: Rng, n: int) -> Lif:
     return Lif(du=some([0, 1, 4094, 4095], 4095), dv=some([0, 1, 4095, 4096], 4096), vth=vth)
 
 
-def _synapses(rng: Rng, hosts: list[Population], neurons: list[Population]) -> list[Synapse]:
+def _synapses(
+    rng: Rng,
+    hosts: list[Population],
+    neurons: list[Population],
+    kinds: frozenset[str],
+    kernels: Mapping[str, tuple[Population, Kernel]],
+) -> list[Synapse]:
     made: list[Synapse] = []
     for i, post in enumerate(neurons):
         before = [*hosts, *neurons[:i]]
@@ -93,12 +206,33 @@ def _synapses(rng: Rng, hosts: list[Population], neurons: list[Population]) -> l
             chosen.append(post)
         if rng.random() < 0.3:
             chosen.append(neurons[int(rng.integers(0, len(neurons)))])
+        if isinstance(post.kind, Product):  # else few would ever have two factors
+            chosen += 2 * [before[-1]]
         made += [_synapse(rng, f"s{len(made) + k}", pre, post) for k, pre in enumerate(chosen)]
-    return made
+        if post.name in kernels:
+            pre, kernel = kernels[post.name]
+            made.append(replace(_synapse(rng, f"s{len(made)}", pre, post), weight=kernel))
+    if not kinds:
+        return made
+    products = {p.name for p in neurons if isinstance(p.kind, Product)}
+    return [_varied(rng, s, kinds, port=k % 2 if s.post in products else 0) for k, s in enumerate(made)]
 
 
-def _synapse(rng: Rng, name: str, pre: Population, post: Population) -> Synapse:
-    shape = (post.size, pre.size)
+def _varied(rng: Rng, synapse: Synapse, kinds: frozenset[str], *, port: int) -> Synapse:
+    """The synapse with what ``kinds`` allows."""
+    bits = int(rng.choice([0, 8, 24, 32])) if "message" in kinds else 0
+    if "sparse" not in kinds or rng.random() < 0.5:
+        return replace(synapse, port=port, message_bits=bits)
+    kept = rng.random() ** 2
+    if isinstance(synapse.weight, Kernel):
+        dense = synapse.weight.weight
+        thinned = replace(synapse.weight, weight=dense * (rng.random(dense.shape) < kept))
+        return replace(synapse, weight=thinned, format="sparse", port=port, message_bits=bits)
+    weight = synapse.weight * (rng.random(synapse.shape) < kept)
+    return replace(synapse, weight=weight, format="sparse", port=port, message_bits=bits)
+
+
+def _weights(rng: Rng, shape: tuple[int, ...]) -> NDArray[np.int16]:
     style = rng.choice(
         ["even", "odd", "extreme", "positive", "negative", "small", "zero"],
         p=[0.3, 0.25, 0.15, 0.1, 0.1, 0.07, 0.03],
@@ -116,25 +250,23 @@ def _synapse(rng: Rng, name: str, pre: Population, post: Population) -> Synapse:
         weight = rng.integers(-3, 4, size=shape)
     elif style == "zero":
         weight = np.zeros(shape)
+    return weight.astype(np.int16)
+
+
+def _synapse(rng: Rng, name: str, pre: Population, post: Population) -> Synapse:
+    weight = _weights(rng, (post.size, pre.size))
     delay = int(rng.choice([1, 2, 3, 63])) if rng.random() < 0.6 else int(rng.integers(1, 64))
     if rng.random() < 0.5:
         delay = 1
     exponent = int(rng.integers(-7, 8)) if rng.random() < 0.7 else 0
-    return Synapse(
-        name=name,
-        pre=pre.name,
-        post=post.name,
-        weight=weight.astype(np.int16),
-        weight_exp=exponent,
-        delay=delay,
-    )
+    return Synapse(name=name, pre=pre.name, post=post.name, weight=weight, weight_exp=exponent, delay=delay)
 
 
-def _semantics(ticks: int, total: int, state: Any, kind: Any) -> Semantics:
+def _semantics(schedule: Schedule, kind: ReadoutKind) -> Semantics:
     return Semantics(
-        ticks=ticks,
-        state=state,
-        rest=total - ticks if state == "carry" else 0,
+        ticks=schedule.ticks,
+        state=schedule.state,
+        rest=schedule.total - schedule.ticks if schedule.state == "carry" else 0,
         readout=Readout(kind=kind),
         encoder={},
         decoder={},
