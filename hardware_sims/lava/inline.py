@@ -1,21 +1,25 @@
-"""Lava's own process models without its runtime: in this process, a thread each, joined by queues.
+"""Lava's own process models without its runtime: in this process, one after the other.
 
-For checks of many small programs, which would spend their time on starting Lava's runtime. Lava compiles
-the network and builds the models, ports and variables; only its channels are replaced, by queues that cast
-what is sent to the channel's type as Lava's do. Each model blocks until its input is there, so that what
-comes out does not depend on how the threads take turns. Import after ``compat.load()``.
+For checks of many small programs, which would spend their time on starting Lava's runtime. Lava compiles the
+network and builds the models, ports and variables; only its channels are replaced, by lists that cast what is
+sent to the channel's type as Lava's do.
+
+What makes an order possible: a synapse first sends what it summed in the tick before. So its buffer is
+delivered early, then neurons run, the host, and last the synapses, whose real messages must equal those that
+were delivered. Import after ``compat.load()``.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
 import warnings
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from lava.magma.compiler.utils import PortInitializer
+from lava.magma.core.process.ports.ports import create_port_id
 from lava.magma.core.process.process import ProcessServer
 from lava.magma.core.run_configs import Loihi1SimCfg
 from numpy.typing import NDArray
@@ -23,14 +27,11 @@ from numpy.typing import NDArray
 from hardware_sims.lava.network import StockNetwork
 from strl.errors import BackendError
 
-Trace = dict[str, NDArray[np.int64]]
+Trace = dict[str, dict[str, NDArray[np.int64]]]
 
 
 class Inline:
     """The models of a network.
-
-    A trace holds of each population, tick by tick, u and v after the tick where the model has them, and the
-    synaptic sums ``a0`` (and ``a1`` of a product), int64 [ticks, n].
 
     Raises:
         BackendError: Lava cannot compile or build the network.
@@ -38,67 +39,36 @@ class Inline:
 
     def __init__(self, network: StockNetwork) -> None:
         self._network = network
-        self._inboxes: list[queue.SimpleQueue[Any]] = []
-        self._rows: dict[str, dict[str, list[NDArray[Any]]]] = {}
+        self._senders: dict[Any, list[_Sender]] = {}
         try:
-            self._models = self._build()
+            with _quiet():
+                self._models = self._build()
         except Exception as error:
             raise BackendError(f"backend 'lava': Lava cannot compile the program: {error!r}") from error
         finally:
             gone = {id(p) for p in network.processes}
             server = ProcessServer()
             server.processes = [p for p in server.processes if id(p) not in gone]
+        self._rows: dict[str, dict[str, list[NDArray[Any]]]] = {name: {} for name in network.neurons}
         for name, process in network.neurons.items():
-            rows = self._rows[name] = {}
             for port, key in (("a_in", "a0"), ("a_in1", "a0"), ("a_in2", "a1")):
                 if hasattr(process, port):
-                    _listen(getattr(self._models[process], port), rows.setdefault(key, []))
+                    _listen(getattr(self._models[process], port), self._rows[name].setdefault(key, []))
 
     def steps(self, number: int) -> None:
-        """Advance the network.
-
-        Raises:
-            BackendError: a process model raised.
-        """
-        failures: list[tuple[str, Exception]] = []
-
-        def work(model: Any, after: Callable[[], None]) -> None:
-            try:
-                for _ in range(number):
-                    model.time_step += 1
-                    model.run_spk()
-                    after()
-            except _Stopped:
-                return
-            except Exception as error:  # noqa: BLE001 (handed to the caller's thread)
-                failures.append((type(model).__name__, error))
-                for inbox in self._inboxes:
-                    inbox.put(None)
-
-        names = {id(process): name for name, process in self._network.neurons.items()}
-        threads = [
-            threading.Thread(
-                target=work, args=(model, self._after(names.get(id(process)), model)), daemon=True
-            )
-            for process, model in self._models.items()
-        ]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scipy's, about how Lava compares sparse weights
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        if failures:
-            model, error = failures[0]
-            raise BackendError(f"backend 'lava': {model} raised {error!r}") from error
+        """Advance the network; what a model raises comes through."""
+        with _quiet():
+            for _ in range(number):
+                self._step()
 
     def clear(self) -> None:
         """What a new episode clears."""
         for process, name in self._network.state:
             getattr(self._models[process], name)[:] = 0
 
-    def take(self) -> dict[str, Trace]:
-        """The trace so far; it begins anew."""
+    def take(self) -> Trace:
+        """What happened since the last call, by population: u and v after each tick where the model has them,
+        and the synaptic sums ``a0`` (and ``a1`` of a product); int64 [ticks, n]."""
         found = {}
         for name, rows in self._rows.items():
             found[name] = {key: np.array(values).astype(np.int64) for key, values in rows.items()}
@@ -106,61 +76,84 @@ class Inline:
                 values.clear()
         return found
 
+    def _step(self) -> None:
+        for process in self._network.synapses.values():
+            model = self._models[process]
+            buffer = model.a_buf if hasattr(process, "a_buf") else model.a_buff
+            for sender in self._senders.get(process, ()):
+                sender.deliver(buffer[:, 0] if hasattr(process, "delays") else buffer)
+        for name, process in self._network.neurons.items():
+            model = self._tick(process)
+            if hasattr(process, "u"):
+                self._rows[name].setdefault("u", []).append(model.u.copy())
+                self._rows[name].setdefault("v", []).append(model.v.copy())
+        self._tick(self._network.host)
+        for process in self._network.synapses.values():
+            self._tick(process)
+
+    def _tick(self, process: Any) -> Any:
+        model = self._models[process]
+        model.time_step += 1
+        model.run_spk()
+        return model
+
     def _build(self) -> dict[Any, Any]:
         executable = self._network.host.compile(Loihi1SimCfg(select_tag="fixed_pt"))
         builders = executable.proc_builders
         for joint in executable.channel_builders:
+            channel: deque[NDArray[Any]] = deque()
             source, target = joint.src_port_initializer, joint.dst_port_initializer
-            inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-            self._inboxes.append(inbox)
-            receiver = _Receiver(target.name, inbox)
-            builders[joint.src_process].set_csp_ports([_Sender(source, inbox)])
+            sender, receiver = _Sender(source, channel), _Receiver(target.name, channel)
+            self._senders.setdefault(joint.src_process, []).append(sender)
+            builders[joint.src_process].set_csp_ports([sender])
             builders[joint.dst_process].set_csp_ports([receiver])
-            port = f"{joint.src_process.id}_{source.name}"
+            port = create_port_id(joint.src_process.id, source.name)
             builders[joint.dst_process].add_csp_port_mapping(port, receiver)
         return {process: builder.build() for process, builder in builders.items()}
 
-    def _after(self, name: str | None, model: Any) -> Callable[[], None]:
-        if name is None or not hasattr(model, "u"):
-            return lambda: None
-        rows = self._rows[name]
-        u, v = rows.setdefault("u", []), rows.setdefault("v", [])
-
-        def keep() -> None:
-            u.append(model.u.copy())
-            v.append(model.v.copy())
-
-        return keep
-
-
-class _Stopped(Exception):
-    """Another model failed."""
-
 
 class _Sender:
-    def __init__(self, port: PortInitializer, inbox: queue.SimpleQueue[Any]) -> None:
+    def __init__(self, port: PortInitializer, channel: deque[NDArray[Any]]) -> None:
         self.name = port.name
         self._port = port
-        self._inbox = inbox
+        self._channel = channel
+        self._delivered: NDArray[Any] | None = None
+
+    def deliver(self, data: NDArray[Any]) -> None:
+        """Hand over what will be sent later in this tick."""
+        self._delivered = self._cast(data)
+        self._channel.append(self._delivered)
 
     def send(self, data: NDArray[Any]) -> None:
+        sent = self._cast(data)
+        if self._delivered is None:
+            self._channel.append(sent)
+        elif not np.array_equal(sent, self._delivered):
+            raise AssertionError(f"{self.name}: a synapse sent something else than its buffer")
+
+    def _cast(self, data: NDArray[Any]) -> NDArray[Any]:
         kept = np.empty(self._port.shape, self._port.d_type)
         if data.shape != kept.shape:
             raise AssertionError(f"{data.shape} sent on a channel of {kept.shape}")
         kept[:] = data
-        self._inbox.put(kept)
+        return kept
 
 
 class _Receiver:
-    def __init__(self, name: str, inbox: queue.SimpleQueue[Any]) -> None:
+    def __init__(self, name: str, channel: deque[NDArray[Any]]) -> None:
         self.name = name
-        self._inbox = inbox
+        self._channel = channel
 
-    def recv(self) -> Any:
-        data = self._inbox.get()
-        if data is None:
-            raise _Stopped
-        return data
+    def recv(self) -> NDArray[Any]:
+        return self._channel.popleft()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without scipy's warnings about what Lava does with sparse weights."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _listen(port: Any, rows: list[NDArray[Any]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +95,8 @@ class LavaSession:
 
     def _input_rows(self) -> Messages:
         """What sources and gates do in a decision without input: [ticks, neurons]."""
-        rows: Any = np.zeros((self.program.schedule.total, self.program.neurons), self.program.message)
+        shape = (self.program.schedule.total, self.program.neurons)
+        rows: Messages = np.zeros(shape, self.program.message)
         for population in self.program.populations:
             if isinstance(population.kind, Gate):
                 window = slice(population.kind.start, population.kind.stop)

@@ -17,6 +17,9 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.lif.models import PyLifModelBitAcc, PyTernLifModelFixed
 from lava.proc.lif.process import AbstractLIF
 
+UNUSED = {"u": 0, "v": 0, "bias_mant": 0, "bias_exp": 0, "log_config": None}
+"""What AbstractLIF asks for and programs leave at LIF's defaults."""
+
 
 class LateLIF(AbstractLIF):  # type: ignore[misc]
     """LIF neurons that subtract the threshold, or that reset a tick late, or both (Loihi 2 microcode).
@@ -45,7 +48,7 @@ class LateLIF(AbstractLIF):  # type: ignore[misc]
             late=late,
             reset_interval=reset_interval,
             reset_offset=reset_offset,
-            **others,
+            **{**UNUSED, **others},
         )
         self.vth = Var(shape=(1,), init=vth)
 
@@ -62,7 +65,7 @@ class ResetTernaryLIF(AbstractLIF):  # type: ignore[misc]
     def __init__(
         self, *, vth_hi: Any, vth_lo: Any, reset_interval: int = 0, reset_offset: int = 0, **others: Any
     ) -> None:
-        super().__init__(reset_interval=reset_interval, reset_offset=reset_offset, **others)
+        super().__init__(reset_interval=reset_interval, reset_offset=reset_offset, **{**UNUSED, **others})
         self.vth_hi = Var(shape=others["shape"], init=vth_hi)
         self.vth_lo = Var(shape=others["shape"], init=vth_lo)
 
