@@ -1,0 +1,178 @@
+"""What weights of few bits cost a policy: rounded after its training, and tuned by `strl tune`.
+
+    python -m benchmarks.bits            tune and measure: results/bits.json, the table in docs (half an hour)
+    python -m benchmarks.bits --json     the same, and what was measured on stdout
+    python -m benchmarks.bits --table    write the table between the markers of docs/quantisation.md again
+
+Tunings are kept in runs/bits and continued from there. Every row also counts the spikes in which the tuned
+module's forward pass and the kernel that runs its exported bundle differ, over at least 10 000 decisions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results" / "bits.json"
+DOCS = ROOT / "docs" / "quantisation.md"
+RUNS = ROOT / "runs" / "bits"
+START, STOP = "<!-- bits: made by `python -m benchmarks.bits --table` -->", "<!-- end of bits -->"
+POLICIES = ("cartpole-mlp", "lunarlander-mlp", "acrobot-mlp")
+BITS = (8, 4, 3, 2)
+EPISODES = 100
+DECISIONS = 10_000
+LANES = 50
+COLUMNS = ("policy", "bits", "float", "rounded", "tuned", "tuned − float", "decisions", "spikes", "unlike")
+
+
+def measure(name: str, bits: int) -> dict[str, Any]:
+    """One row: the policy's float return, and those of its program at ``bits``, rounded and tuned.
+
+    Returns are of the seeds 0..99. ``share`` is (tuned IQM − float IQM) ÷ the scale that ``strl compare``
+    uses, the range of the float returns but at least the size of their IQM.
+    """
+    import strl
+    from strl.policies import load_policy
+    from strl.training.tune import Tuning, tune
+
+    RUNS.mkdir(parents=True, exist_ok=True)
+    path = RUNS / f"{name}-{bits}bit.safetensors"
+    command = f"strl tune {name} --weight-bits {bits} --seed 0 -o {path.name}"
+    tune(load_policy(name), Tuning(weight_bits=bits), path, command=command)
+    with tqdm(total=4 * EPISODES, desc=f"{name} {bits} bits", unit="episode") as bar:
+        rounded = strl.compare(name, weight_bits=bits, episodes=EPISODES, progress=lambda _: bar.update())
+        tuned = strl.evaluate(str(path), episodes=EPISODES, progress=lambda _: bar.update())
+    difference = tuned.iqm - rounded.a.iqm
+    return {
+        "policy": name,
+        "env": tuned.environment,
+        "weight_bits": bits,
+        "command": command,
+        "float": rounded.a.to_dict()["return"],
+        "rounded": rounded.b.to_dict()["return"],
+        "tuned": tuned.to_dict()["return"],
+        "scale": rounded.scale,
+        "share": difference / rounded.scale,
+        "within_5_percent": abs(difference) <= 0.05 * rounded.scale,
+        "spikes": compare_spikes(path),
+    }
+
+
+def compare_spikes(path: Path) -> dict[str, int]:
+    """Run the module's forward pass and the kernel with the exported bundle on the same observations.
+
+    The module acts. Every neuron and tick in which one spikes and the other does not is counted, and every
+    read-out that is not the same number.
+    """
+    import torch
+
+    from strl.chip.backend import backend
+    from strl.chip.exporter import exporter
+    from strl.chip.spec import chip
+    from strl.loop.subject import resolve
+    from strl.policies import load_policy
+    from strl.quantize.neurons import Lif
+    from strl.training.episodes import returns
+    from strl.training.integer import ChipStudent
+
+    policy = load_policy(str(path))
+    assert policy.weight_bits is not None
+    student = ChipStudent(policy, chip=chip("loihi1"), weight_bits=policy.weight_bits)
+    subject = resolve(str(path))
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder) / "bundle"
+        exporter("loihi").export(replace(subject.artefact, compiled=subject.compiled()), bundle)
+        program = resolve(str(bundle)).program()
+    session = backend("loihi").load(program, batch=LANES)
+    found = {"decisions": 0, "spikes": 0, "mismatched": 0, "readouts": 0}
+    neurons = [p for p in program.populations if isinstance(p.kind, Lif)]
+
+    def act(observations: NDArray[Any]) -> NDArray[Any]:
+        live = len(observations)
+        padded = np.concatenate([observations, np.repeat(observations[:1], LANES - live, axis=0)])
+        drive = student.drive(padded)
+        with torch.no_grad():
+            value, spikes = student.trace(drive)
+        readout = value.numpy()[:live]
+        decision = session.run(drive.numpy().astype(np.uint8))
+        for population, mine in zip(neurons, spikes, strict=True):
+            ticks = slice(population.offset, population.offset + program.schedule.ticks)
+            theirs = decision.raster[:live, ticks, program.slices[population.name]]
+            found["spikes"] += int(theirs.sum())
+            found["mismatched"] += int((theirs != mine.numpy().swapaxes(0, 1)[:live]).sum())
+        unlike = decision.readout[:live] * program.readout.unit != readout
+        found["readouts"] += int(unlike.any(axis=1).sum())
+        found["decisions"] += live
+        return student.decoder.decode(readout, program.schedule.ticks)
+
+    first = 0
+    while found["decisions"] < DECISIONS:
+        returns(act, program.semantics.environment.id, range(first, first + LANES), lanes=LANES)
+        first += LANES
+    session.close()
+    return found
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as a Markdown table."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    spikes = row["spikes"]
+    return [
+        f"`{row['policy']}`",
+        str(row["weight_bits"]),
+        *(_iqm(row[what]) for what in ("float", "rounded", "tuned")),
+        f"{row['share']:+.1%}",
+        f"{spikes['decisions']:,}",
+        f"{spikes['spikes']:,}",
+        str(spikes["mismatched"]),
+    ]
+
+
+def _iqm(returns: Mapping[str, Any]) -> str:
+    low, high = returns["ci95"]
+    return f"{returns['iqm']:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def with_table(text: str, made: str) -> str:
+    """A document's text with the table between its markers replaced."""
+    head, rest = text.split(START, 1)
+    return f"{head}{START}\n{made}\n{STOP}{rest.split(STOP, 1)[1]}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="what was measured on stdout too")
+    parser.add_argument("--table", action="store_true", help="write the table of the docs, measure nothing")
+    args = parser.parse_args(argv)
+    if not args.table:
+        rows = [measure(name, bits) for name in POLICIES for bits in BITS]
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps({"rows": rows}, indent=1, sort_keys=True) + "\n", "utf-8")
+    found = json.loads(RESULTS.read_text("utf-8"))
+    DOCS.write_text(with_table(DOCS.read_text("utf-8"), table(found["rows"])), "utf-8")
+    if args.json:
+        json.dump(found, sys.stdout, indent=1)
+        sys.stdout.write("\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
