@@ -88,14 +88,14 @@ def ternary(u: Int, v: Int, a: Int, kind: Ternary) -> tuple[Int, Int, Int]:
 
 
 def graded(a: Int, kind: Graded) -> Int:
-    """a, or 0 where it is not large enough."""
-    return np.where((a if kind.rectify else np.abs(a)) > kind.vth, a, 0)
+    """a, or 0 where it is not large enough; −2³¹ never is, for 32 bits do not hold its magnitude."""
+    return np.where((a if kind.rectify else wrap32(np.abs(a))) > kind.vth, a, 0)
 
 
 def product(a: Int, b: Int, kind: Product) -> Int:
     """a · b / 2^shift towards −∞ in 32 bits, or 0 where it is not large enough."""
     p = wrap32(a * b) >> kind.shift
-    return np.where(np.abs(p) > kind.vth, p, 0)
+    return np.where(wrap32(np.abs(p)) > kind.vth, p, 0)
 
 
 class DefinitionSession:
