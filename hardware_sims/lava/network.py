@@ -112,8 +112,13 @@ def build(program: Program, *, record: bool = True, ticks: int | None = None) ->
         raster=raster,
         membrane=membrane,
         driven=np.concatenate([np.zeros(0, np.int64), *driven]),
-        room={s.name: (slices[s.pre], largest_message(s)) for s in program.synapses if graded(program, s)},
+        room=_room(program),
     )
+
+
+def _room(program: Program) -> dict[str, tuple[slice, int]]:
+    limits = [(s, largest_message(s)) for s in program.synapses if graded(program, s)]
+    return {s.name: (program.slices[s.pre], limit) for s, limit in limits if limit is not None}
 
 
 def _require_stock(program: Program) -> None:

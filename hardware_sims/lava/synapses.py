@@ -47,7 +47,9 @@ def synapse(program: Program, made: Synapse) -> Any:
         "sign_mode": sign_mode,
         "name": made.name,
     }
-    if made.format == "sparse" or isinstance(made.weight, Kernel):
+    # Messages of many bits go through DelaySparse: DelayDense sums in 64 bits and shifts before it wraps.
+    wide = made.delay > 1 and graded(program, made)
+    if made.format == "sparse" or isinstance(made.weight, Kernel) or wide:
         options["weights"] = csr_matrix(weight)
         return Sparse(**options) if made.delay == 1 else DelaySparse(delays=made.delay - 1, **options)
     return Dense(**options) if made.delay == 1 else DelayDense(delays=made.delay - 1, **options)
@@ -97,10 +99,16 @@ def graded(program: Program, made: Synapse) -> bool:
     return made.message_bits > 0 and not isinstance(kind, Ternary) and not binary(kind)
 
 
-def largest_message(made: Synapse) -> int:
-    """The greatest |message| of which Lava's 32-bit sums keep every bit."""
-    weight = np.abs(stored(made)[1]).sum(axis=1).max()
-    return int((2**31 - 1) // max(int(weight), 1))
+def largest_message(made: Synapse) -> int | None:
+    """The greatest |message| for which doubled weights make no difference, ``None`` where they never do.
+
+    Lava's sums have 32 bits. One that does not fit is wrapped, as it should; but twice as large it is wrapped
+    earlier, and a shift to the right brings the lost bit to light.
+    """
+    _, weight, exponent = stored(made)
+    if exponent >= 0 or exponent == made.weight_exp:
+        return None
+    return int((2**31 - 1) // int(np.abs(weight).sum(axis=1).max()))
 
 
 def _convolves(program: Program, made: Synapse, kernel: Kernel) -> bool:

@@ -1,0 +1,470 @@
+"""Random programs on the definition, the kernel and Lava's own models.
+
+A program is run for a few decisions, begun anew, and run again. Compared are, at every tick and neuron,
+u, v, what it sends, and the synaptic sums that reach it (definition and Lava); of the kernel, what is sent and
+read out.
+
+``lava-models`` is the network that backend ``lava`` builds, compiled by Lava, with Lava's process models, in
+this process (hardware_sims/lava/inline.py): Lava's runtime takes most of a second to start and end for each
+program. The backends ``lava``, so with that runtime, and ``lava-fused`` are tried on every hundredth program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardware_sims.lava import LavaBackend, LavaFusedBackend, compat
+from hardware_sims.loihi import LoihiBackend
+from hardware_sims.loihi.definition import DefinitionSession
+from strl.chip import Decision, Program, Session
+from strl.chip.program import Messages
+from strl.errors import BackendError, StrlError
+from strl.quantize.convolution import Kernel
+from strl.quantize.network import Population, Synapse
+from strl.quantize.neurons import COMPUTING, Gate, Graded, Lif, Product, Source
+from strl.testing import random_program, random_spikes
+from strl.testing.programs import KINDS
+
+EPISODES = ((0, 1), (2,), (0, 1))
+"""Decisions of each episode, by the seed of their input; the last episode is the first once more."""
+RUNTIME_EVERY = 100
+BLOCK = 50
+"""Programs a task of a worker."""
+
+Trace = dict[str, dict[str, Any]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What was compared, and the first differences."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    backends: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    differences: list[str] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        for name in ("counts", "backends", "kinds", "refused"):
+            getattr(self, name).update(getattr(other, name))
+        self.differences += other.differences
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.fuzz",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--programs", type=int, default=200, help="how many (default 200)")
+    parser.add_argument("--seed", type=int, default=0, help="of the first program (default 0)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the work (default 1)")
+    parser.add_argument("--on", nargs="+", choices=list(WAYS), default=(), help="try these, on every program")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    asked = parser.parse_args(arguments)
+    started = time.monotonic()
+    total = Tally()
+    for done, tally in enumerate(fuzz(asked.seed, asked.programs, asked.jobs, asked.on), start=1):
+        total.add(tally)
+        if done % 10 == 0:
+            sys.stderr.write(
+                f"{total.counts['programs']} programs, {total.counts['mismatches']} mismatches\n"
+            )
+    report = {
+        **{name: total.counts[name] for name in ("programs", "neuron_ticks", "spikes", "mismatches")},
+        "backends": dict(sorted(total.backends.items())),
+        "kinds": dict(sorted(total.kinds.items())),
+        "refused": dict(total.refused.most_common()),
+        "differences": total.differences[:20],
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    if asked.json:
+        sys.stdout.write(json.dumps(report) + "\n")
+    else:
+        sys.stdout.write("".join(f"{name}: {value}\n" for name, value in report.items()))
+    return int(total.counts["mismatches"] > 0)
+
+
+def fuzz(first: int, programs: int, jobs: int, on: Sequence[str] = ()) -> Iterator[Tally]:
+    """Tallies of blocks of programs."""
+    seeds = range(first, first + programs)
+    blocks = [seeds[k : k + BLOCK] for k in range(0, programs, BLOCK)]
+    if jobs == 1:
+        yield from map(partial(check_block, on=on), blocks)
+        return
+    # A worker is replaced now and then: Lava's compiler executes modules anew and keeps what they define.
+    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=4) as pool:
+        yield from pool.imap_unordered(partial(check_block, on=on), blocks)
+
+
+def check_block(seeds: Sequence[int], on: Sequence[str] = ()) -> Tally:
+    compat.load()
+    tally = Tally()
+    for seed in seeds:
+        tally.add(check(seed, on))
+    return tally
+
+
+def check(seed: int, on: Sequence[str] = ()) -> Tally:
+    """One program, as it is and as Lava can run it; every fourth is made of plain neurons alone.
+
+    Args:
+        seed: of the program.
+        on: names of ``WAYS``, default those that are due for this seed.
+    """
+    program = random_program(seed, kinds=KINDS if seed % 4 else ())
+    stock = for_lava(program, longest=63 if seed % 10 == 0 else 6)
+    tally = Tally(counts=Counter(programs=1))
+    tally.kinds.update(features(program))
+    for name in on or WAYS:
+        way = WAYS[name]
+        if not on and seed % way.every:
+            continue
+        tried = stock if way.stock else program
+        try:
+            found = difference(tried, seed, way.load, tally if way.load is ModelRun else None)
+        except Refused as error:
+            tally.refused[f"{name}: {error}"] += 1
+            continue
+        tally.backends[name] += 1
+        if found:
+            smaller, found = shrink(tried, seed, way.load, found)
+            tally.counts["mismatches"] += 1
+            tally.differences.append(f"seed {seed}, {name}: {found}; in {describe(smaller)}")
+            sys.stderr.write(tally.differences[-1] + "\n")
+    return tally
+
+
+class Refused(Exception):
+    """The program cannot be run exactly, and the backend said so."""
+
+
+class Run:
+    """A session of one slot."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def decide(self, spikes: Messages) -> tuple[Decision | None, Trace]:
+        """One decision, and what could be traced of it."""
+        return self._session.run(spikes), {}
+
+    def reset(self) -> None:
+        self._session.reset()
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class DefinitionRun(Run):
+    """The definition, traced."""
+
+    def __init__(self, program: Program) -> None:
+        self._traced = _Traced(program, 1)
+        super().__init__(self._traced)
+
+    def decide(self, spikes: Messages) -> tuple[Decision | None, Trace]:
+        self._traced.rows = {}
+        decision = self._traced.run(spikes)
+        return decision, _stacked(self._traced.rows)
+
+
+class _Traced(DefinitionSession):
+    rows: dict[str, dict[str, list[Any]]]
+
+    def tick(self, tick: int, driven: Messages) -> Any:
+        now = super().tick(tick, driven)
+        for name in self.u:
+            rows = self.rows.setdefault(name, {})
+            rows.setdefault("u", []).append(self.u[name][0].copy())
+            rows.setdefault("v", []).append(self.v[name][0].copy())
+        return now
+
+    def _input(self, population: Population, port: int, tick: int) -> Any:
+        a = super()._input(population, port, tick)
+        self.rows.setdefault(population.name, {}).setdefault(f"a{port}", []).append(a[0].copy())
+        return a
+
+
+class ModelRun(Run):
+    """Lava's process models in this process."""
+
+    def __init__(self, program: Program) -> None:
+        from hardware_sims.lava.inline import Inline
+        from hardware_sims.lava.network import build
+
+        # A membrane is read by Lava's runtime; here v is traced.
+        self._program = replace(program, readout=replace(program.readout, kind="count"))
+        self._network = build(self._program)
+        self._models = Inline(self._network)
+        self._sources = np.concatenate([np.r_[program.slices[p.name]] for p in program.sources])
+
+    @property
+    def processes(self) -> list[str]:
+        """Names of the Lava processes."""
+        return [type(p).__name__ for p in self._network.processes[1:]]
+
+    def decide(self, spikes: Messages) -> tuple[Decision | None, Trace]:
+        raster = self._network.raster
+        raster[:] = 0
+        raster[: len(spikes), self._sources] = spikes[:, 0]
+        for population in self._program.populations:
+            if isinstance(population.kind, Gate):
+                window = slice(population.kind.start, population.kind.stop)
+                raster[window, self._program.slices[population.name]] = 1
+        self._models.steps(self._program.schedule.total)
+        try:
+            self._network.require_room(raster)
+        except BackendError as error:
+            raise Refused(_reason(error)) from None
+        trace = self._models.take()
+        for population in self._program.populations:
+            trace.setdefault(population.name, {})["sent"] = raster[:, self._program.slices[population.name]]
+        return None, trace
+
+    def reset(self) -> None:
+        self._models.clear()
+
+    def close(self) -> None:
+        return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A way to run a program, tried on every so many; ``stock`` where it must be made fit for Lava."""
+
+    load: Callable[[Program], Run]
+    every: int = 1
+    stock: bool = False
+
+
+WAYS = {
+    "kernel": Way(load=lambda program: Run(LoihiBackend(1).load(program))),
+    "lava-models": Way(load=ModelRun, stock=True),
+    "lava": Way(load=lambda program: Run(LavaBackend().load(program)), every=RUNTIME_EVERY, stock=True),
+    "lava-fused": Way(load=lambda program: Run(LavaFusedBackend().load(program)), every=RUNTIME_EVERY),
+}
+
+
+def difference(
+    program: Program, seed: int, load: Callable[[Program], Run], tally: Tally | None = None
+) -> str | None:
+    """The first thing in which a run differs from the definition's, in the order in which it is computed.
+
+    Raises:
+        Refused: the backend does not run the program.
+    """
+    try:
+        ours = load(program)
+    except BackendError as error:
+        raise Refused(_reason(error)) from None
+    except Exception as error:  # noqa: BLE001 (a finding, with the seed that shows it)
+        return f"loading raised {error!r}"
+    theirs = DefinitionRun(program)
+    if tally and isinstance(ours, ModelRun):
+        tally.kinds.update(ours.processes)
+    try:
+        for episode, decisions in enumerate(EPISODES):
+            if episode:
+                ours.reset()
+                theirs.reset()
+            for decision in decisions:
+                spikes = random_spikes(program, 1000 * seed + decision, batch=1)
+                decided, trace = ours.decide(spikes)
+                expected, reference = theirs.decide(spikes)
+                assert expected
+                if tally:
+                    _count(program, expected, tally)
+                found = _traces(program, trace, reference, expected) or _decisions(program, decided, expected)
+                if found:
+                    return f"episode {episode}, decision {decision}, {found}"
+    except Refused:
+        raise
+    except Exception as error:  # noqa: BLE001
+        return f"raised {error!r}"
+    finally:
+        ours.close()
+    return None
+
+
+def shrink(program: Program, seed: int, load: Callable[[Program], Run], found: str) -> tuple[Program, str]:
+    """The program without the synapses and populations that the difference does not need."""
+    for synapse in program.synapses:
+        smaller = replace(program, synapses=tuple(s for s in program.synapses if s.name != synapse.name))
+        needed = {program.readout.population} | {n for s in smaller.synapses for n in (s.pre, s.post)}
+        kept = [p for p in smaller.populations if p.name in needed or isinstance(p.kind, Source)]
+        try:
+            still = difference(replace(smaller, populations=tuple(kept)), seed, load)
+        except (Refused, StrlError):
+            continue
+        if still:
+            program, found = replace(smaller, populations=tuple(kept)), still
+    return program, found
+
+
+def for_lava(program: Program, *, longest: int = 63) -> Program:
+    """The program with what Lava cannot do left out or made possible.
+
+    Weights become some that Lava can keep, graded and product neurons share a threshold; under ``reset``,
+    where a recurrence's spikes would be dropped, synapses lead forward only, and offsets follow from them.
+
+    Args:
+        program: any.
+        longest: delay, in ticks, of a synapse that becomes a DelaySparse: it makes its matrices anew every tick.
+    """
+    populations = tuple(_one_threshold(p) for p in program.populations)
+    synapses = [_soon(_storable(s), longest) for s in program.synapses]
+    program = replace(program, populations=populations, synapses=tuple(synapses))
+    if program.schedule.state == "carry":
+        return program
+    rank = {p.name: _rank(p) for p in populations}
+    synapses = [replace(s, delay=(s.delay - 1) % 3 + 1) for s in synapses if rank[s.pre] < rank[s.post]]
+    offsets = dict.fromkeys(rank, 0)
+    for name in sorted(rank, key=rank.__getitem__):
+        offsets[name] = max((offsets[s.pre] + s.delay for s in synapses if s.post == name), default=0)
+    late = max(offsets.values())
+    readout = program.readout
+    return replace(
+        program,
+        populations=tuple(replace(p, offset=offsets[p.name]) for p in populations),
+        synapses=tuple(synapses),
+        schedule=replace(program.schedule, total=program.schedule.total + late),
+        readout=replace(readout, start=readout.start + late, stop=readout.stop + late),
+    )
+
+
+def features(program: Program) -> Iterator[str]:
+    """What a program has, for counting."""
+    yield f"state {program.schedule.state}"
+    for population in program.populations:
+        yield _kind(population)
+    for synapse in program.synapses:
+        yield "synapse kernel" if isinstance(synapse.weight, Kernel) else f"synapse {synapse.format}"
+        if synapse.message_bits:
+            yield "synapse with graded messages"
+        if synapse.delay > 1:
+            yield "synapse delayed"
+        if synapse.pre == synapse.post:
+            yield "synapse recurrent"
+
+
+def describe(program: Program) -> str:
+    """A program in a line."""
+    synapses = [
+        f"{s.name}: {s.pre}→{s.post} {'kernel' if isinstance(s.weight, Kernel) else s.format} "
+        f"exp {s.weight_exp} delay {s.delay} bits {s.message_bits} port {s.port}"
+        for s in program.synapses
+    ]
+    populations = [f"{p.name} ({_kind(p)}, {p.size})" for p in program.populations]
+    return "; ".join([program.schedule.state, *populations, *synapses])
+
+
+def _kind(population: Population) -> str:
+    kind = population.kind
+    words = [type(kind).__name__.lower()]
+    if (isinstance(kind, Source) and kind.plane is None) or (isinstance(kind, Graded) and kind.rectify):
+        words.append("graded" if isinstance(kind, Source) else "rectified")
+    if isinstance(kind, Lif):
+        words += ["subtract"] * (kind.reset == "subtract") + ["late"] * kind.reset_delay
+    return " ".join(words)
+
+
+def _count(program: Program, decision: Decision, tally: Tally) -> None:
+    computing = np.concatenate(
+        [np.full(p.size, isinstance(p.kind, COMPUTING), dtype=bool) for p in program.populations]
+    )
+    sent = decision.raster[0][:, computing]
+    tally.counts["neuron_ticks"] += sent.size
+    tally.counts["spikes"] += int(np.count_nonzero(sent))
+
+
+def _traces(program: Program, ours: Trace, theirs: Trace, decision: Decision) -> str | None:
+    """The first difference of two traces, by tick, then population, then a, u, v, messages."""
+    found = []
+    for number, population in enumerate(program.populations):
+        here = ours.get(population.name, {})
+        there = {
+            **theirs.get(population.name, {}),
+            "sent": decision.raster[0][:, program.slices[population.name]],
+        }
+        for order, key in enumerate(("a0", "a1", "u", "v", "sent")):
+            if key not in here:
+                continue
+            different = np.argwhere(here[key] != there[key])
+            if different.size:
+                tick, neuron = different[0].tolist()
+                values = f"{here[key][tick, neuron]}, must be {there[key][tick, neuron]}"
+                text = f"tick {tick}, {population.name}[{neuron}]: {key} = {values}"
+                found.append((tick, number, order, text))
+    return min(found)[-1] if found else None
+
+
+def _decisions(program: Program, ours: Decision | None, theirs: Decision) -> str | None:
+    if ours is None:
+        return None
+    different = np.argwhere(ours.raster[0] != theirs.raster[0])
+    if different.size:
+        tick, column = different[0].tolist()
+        name = next(n for n, s in program.slices.items() if s.start <= column < s.stop)
+        values = f"{ours.raster[0, tick, column]}, must be {theirs.raster[0, tick, column]}"
+        return f"tick {tick}, {name}[{column - program.slices[name].start}] sent {values}"
+    if not np.array_equal(ours.readout, theirs.readout):
+        return f"readout {ours.readout.tolist()}, must be {theirs.readout.tolist()}"
+    return None
+
+
+def _stacked(rows: dict[str, dict[str, list[Any]]]) -> Trace:
+    return {name: {key: np.array(values) for key, values in found.items()} for name, found in rows.items()}
+
+
+def _reason(error: BackendError) -> str:
+    """The error without the names and numbers of one program."""
+    return re.sub(r"-?\d+", "N", error.message.split(": ", 2)[-1])
+
+
+def _rank(population: Population) -> int:
+    """Place in the order of computation: −1 for what the host plays, else the number in the name."""
+    return int(re.sub(r"\D", "", population.name)) if isinstance(population.kind, COMPUTING) else -1
+
+
+def _one_threshold(population: Population) -> Population:
+    kind = population.kind
+    if not isinstance(kind, Graded | Product):
+        return population
+    return replace(population, kind=replace(kind, vth=np.full_like(kind.vth, np.median(kind.vth))))
+
+
+def _soon(synapse: Synapse, longest: int) -> Synapse:
+    dense = synapse.format == "dense" and not synapse.message_bits and not isinstance(synapse.weight, Kernel)
+    return synapse if dense else replace(synapse, delay=(synapse.delay - 1) % longest + 1)
+
+
+def _storable(synapse: Synapse) -> Synapse:
+    """Even weights where the signs differ, for that is what Lava's 8 bits hold."""
+    if isinstance(synapse.weight, Kernel):
+        return replace(synapse, weight=replace(synapse.weight, weight=_even(synapse.weight.weight)))
+    weight = synapse.weight
+    mixed = weight.min() < 0 and (weight.max() > 0 or weight.min() < -255)
+    fits = weight.min() >= -128 and weight.max() <= 127
+    return replace(synapse, weight=_even(weight)) if mixed and not fits else synapse
+
+
+def _even(weight: NDArray[np.int16]) -> NDArray[np.int16]:
+    return np.clip(weight & ~1, -256, 254).astype(np.int16)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
