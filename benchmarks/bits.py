@@ -36,37 +36,53 @@ LANES = 50
 COLUMNS = ("policy", "bits", "float", "rounded", "tuned", "tuned − float", "decisions", "spikes", "unlike")
 
 
-def measure(name: str, bits: int) -> dict[str, Any]:
-    """One row: the policy's float return, and those of its program at ``bits``, rounded and tuned.
+def measure(name: str) -> list[dict[str, Any]]:
+    """A row for each width: returns of the float policy, and of its program rounded and tuned.
 
-    Returns are of the seeds 0..99. ``share`` is (tuned IQM − float IQM) ÷ the scale that ``strl compare``
-    uses, the range of the float returns but at least the size of their IQM.
+    All over the seeds 0..99. ``share`` is (tuned IQM − float IQM) ÷ the scale that ``strl compare`` uses,
+    the range of the float returns but at least the size of their IQM.
     """
     import strl
+
+    paths = {bits: _tuned(name, bits) for bits in BITS}
+    with tqdm(total=(3 + 2 * len(BITS)) * EPISODES, desc=name, unit="episode") as bar:
+        settings: dict[str, Any] = {"episodes": EPISODES, "progress": lambda _: bar.update()}
+        base = strl.compare(name, **settings)
+        rows = []
+        for bits, path in paths.items():
+            rounded = strl.evaluate(name, weight_bits=bits, **settings)
+            tuned = strl.evaluate(str(path), **settings)
+            share = (tuned.iqm - base.a.iqm) / base.scale
+            rows.append(
+                {
+                    "policy": name,
+                    "env": tuned.environment,
+                    "weight_bits": bits,
+                    "command": _command(name, bits),
+                    "float": base.a.to_dict()["return"],
+                    "rounded": rounded.to_dict()["return"],
+                    "tuned": tuned.to_dict()["return"],
+                    "scale": base.scale,
+                    "share": share,
+                    "within_5_percent": abs(share) <= 0.05,
+                    "spikes": compare_spikes(path),
+                }
+            )
+    return rows
+
+
+def _command(name: str, bits: int) -> str:
+    return f"strl tune {name} --weight-bits {bits} -o {name}-{bits}bit.safetensors"
+
+
+def _tuned(name: str, bits: int) -> Path:
     from strl.policies import load_policy
     from strl.training.tune import Tuning, tune
 
     RUNS.mkdir(parents=True, exist_ok=True)
     path = RUNS / f"{name}-{bits}bit.safetensors"
-    command = f"strl tune {name} --weight-bits {bits} --seed 0 -o {path.name}"
-    tune(load_policy(name), Tuning(weight_bits=bits), path, command=command)
-    with tqdm(total=4 * EPISODES, desc=f"{name} {bits} bits", unit="episode") as bar:
-        rounded = strl.compare(name, weight_bits=bits, episodes=EPISODES, progress=lambda _: bar.update())
-        tuned = strl.evaluate(str(path), episodes=EPISODES, progress=lambda _: bar.update())
-    difference = tuned.iqm - rounded.a.iqm
-    return {
-        "policy": name,
-        "env": tuned.environment,
-        "weight_bits": bits,
-        "command": command,
-        "float": rounded.a.to_dict()["return"],
-        "rounded": rounded.b.to_dict()["return"],
-        "tuned": tuned.to_dict()["return"],
-        "scale": rounded.scale,
-        "share": difference / rounded.scale,
-        "within_5_percent": abs(difference) <= 0.05 * rounded.scale,
-        "spikes": compare_spikes(path),
-    }
+    tune(load_policy(name), Tuning(weight_bits=bits), path, command=_command(name, bits))
+    return path
 
 
 def compare_spikes(path: Path) -> dict[str, int]:
@@ -163,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--table", action="store_true", help="write the table of the docs, measure nothing")
     args = parser.parse_args(argv)
     if not args.table:
-        rows = [measure(name, bits) for name in POLICIES for bits in BITS]
+        rows = [row for name in POLICIES for row in measure(name)]
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps({"rows": rows}, indent=1, sort_keys=True) + "\n", "utf-8")
     found = json.loads(RESULTS.read_text("utf-8"))

@@ -106,8 +106,11 @@ def _iqm(returns: Mapping[str, Any]) -> str:
 
 
 def committed() -> list[dict[str, Any]]:
-    """The result files, by name."""
-    return [json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    """The result files of policies, by name; other measurements lie beside them."""
+    from strl.policies import shipped
+
+    paths = [RESULTS / f"{name}.json" for name in shipped()]
+    return [json.loads(path.read_text("utf-8")) for path in paths if path.exists()]
 
 
 def with_table(readme: str, made: str) -> str:
