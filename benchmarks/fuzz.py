@@ -1,8 +1,8 @@
 """Random programs on the definition, the kernel and Lava's own models.
 
-A program is run for a few decisions, begun anew, and run again. Compared are, at every tick and neuron,
-u, v, what it sends, and the synaptic sums that reach it (definition and Lava); of the kernel, what is sent and
-read out.
+A program is run for a few decisions, begun anew, and run again. Compared are, at every tick and neuron, u, v,
+what it sends, and the synaptic sums that reach it (definition and Lava); of the kernel, what is sent and read
+out.
 
 ``lava-models`` is the network that backend ``lava`` builds, compiled by Lava, with Lava's process models, in
 this process (hardware_sims/lava/inline.py): Lava's runtime takes most of a second to start and end for each
@@ -34,7 +34,7 @@ from strl.chip.program import Messages
 from strl.errors import BackendError, StrlError
 from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population, Synapse
-from strl.quantize.neurons import COMPUTING, Gate, Graded, Lif, Product, Source
+from strl.quantize.neurons import COMPUTING, Gate, Graded, Lif, Product, Source, Ternary
 from strl.testing import random_program, random_spikes
 from strl.testing.programs import KINDS
 
@@ -218,7 +218,7 @@ class ModelRun(Run):
         return [type(p).__name__ for p in self._network.processes[1:]]
 
     def decide(self, spikes: Messages) -> tuple[Decision | None, Trace]:
-        raster = self._network.raster
+        raster: NDArray[Any] = self._network.raster
         raster[:] = 0
         raster[: len(spikes), self._sources] = spikes[:, 0]
         for population in self._program.populations:
@@ -323,7 +323,7 @@ def for_lava(program: Program, *, longest: int = 63) -> Program:
 
     Args:
         program: any.
-        longest: delay, in ticks, of a synapse that becomes a DelaySparse: it makes its matrices anew every tick.
+        longest: delay, in ticks, of a DelaySparse, which makes its matrices anew every tick.
     """
     populations = tuple(_one_threshold(p) for p in program.populations)
     synapses = [_soon(_storable(s), longest) for s in program.synapses]
@@ -442,6 +442,9 @@ def _rank(population: Population) -> int:
 
 def _one_threshold(population: Population) -> Population:
     kind = population.kind
+    if isinstance(kind, Ternary) and population.size % 2 == 0:  # those are for TernaryLIF, others for ours
+        high, low = (np.full_like(kind.high, np.median(x)) for x in (kind.high, kind.low))
+        return replace(population, kind=replace(kind, high=high, low=low))
     if not isinstance(kind, Graded | Product):
         return population
     return replace(population, kind=replace(kind, vth=np.full_like(kind.vth, np.median(kind.vth))))
