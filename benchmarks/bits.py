@@ -77,11 +77,12 @@ def _command(name: str, bits: int) -> str:
 
 def _tuned(name: str, bits: int) -> Path:
     from strl.policies import load_policy
-    from strl.training.tune import Tuning, tune
+    from strl.training.tune import Tuning, recipe, tune
 
     RUNS.mkdir(parents=True, exist_ok=True)
     path = RUNS / f"{name}-{bits}bit.safetensors"
-    tune(load_policy(name), Tuning(weight_bits=bits), path, command=_command(name, bits))
+    options = Tuning(weight_bits=bits, imitation=recipe(bits))
+    tune(load_policy(name), options, path, command=_command(name, bits))
     return path
 
 

@@ -215,7 +215,7 @@ def test_a_tuned_policy_is_exported_in_the_bits_it_was_tuned_for(tmp_path: Path)
     with pytest.raises(UsageError, match="holds a run with other options"):
         tune(teacher, replace(options, weight_bits=2), paths[0])
     with pytest.raises(UsageError, match="holds a run with other options"):
-        tune(load_policy("cartpole-mlp") and policy(), options, paths[0])
+        tune(policy(), options, paths[0])
 
 
 @pytest.mark.parametrize("bits", [1, 9, "4", True, 2.0, [2]])
@@ -243,17 +243,19 @@ def test_what_cannot_be_tuned_is_refused(tmp_path: Path) -> None:
     made, output = policy(), tmp_path / "p"
     own = replace(made, module=torch.nn.Sequential(*made.module))
     with pytest.raises(ModelError, match="Sequential cannot be tuned"):
-        tune(own, Tuning(weight_bits=4), output)
+        tune(own, Tuning(weight_bits=4, imitation=TINY), output)
     carrying = replace(made, semantics=replace(made.semantics, state="carry", rest=3))
     with pytest.raises(ModelError, match="carries its state"):
-        tune(carrying, Tuning(weight_bits=4), output)
+        tune(carrying, Tuning(weight_bits=4, imitation=TINY), output)
     spec = replace(made.semantics.environment, kwargs={"sutton_barto_reward": True})
     with pytest.raises(UsageError, match="arguments of its own"):
         tune(
-            replace(made, semantics=replace(made.semantics, environment=spec)), Tuning(weight_bits=4), output
+            replace(made, semantics=replace(made.semantics, environment=spec)),
+            Tuning(weight_bits=4, imitation=TINY),
+            output,
         )
     with pytest.raises(ChipError, match="weight bits = 9"):
-        tune(made, Tuning(weight_bits=9), output)
+        tune(made, Tuning(weight_bits=9, imitation=TINY), output)
     assert not list(tmp_path.iterdir())
 
 

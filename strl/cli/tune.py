@@ -31,13 +31,18 @@ def run(args: argparse.Namespace) -> int:
     from strl.loop.statistics import iqm
     from strl.policies import load_policy
     from strl.training.train import command_line
-    from strl.training.tune import Tuning, tune
+    from strl.training.tune import Tuning, recipe, tune
 
     if not 0 <= args.seed < 1000:
         raise UsageError(f"seed = {args.seed}, must be 0..999")
-    options = Tuning(weight_bits=args.weight_bits, env=args.env, chip=args.chip, seed=args.seed)
     given = {n: getattr(args, n) for n in ("rounds", "updates") if getattr(args, n) is not None}
-    options = replace(options, imitation=replace(options.imitation, **given))
+    options = Tuning(
+        weight_bits=args.weight_bits,
+        imitation=replace(recipe(args.weight_bits), **given),
+        env=args.env,
+        chip=args.chip,
+        seed=args.seed,
+    )
     output = Path(args.output)
     command = command_line(sys.argv[1:], output)
     done = tune(load_policy(args.policy), options, output, command=command)

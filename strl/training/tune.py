@@ -7,7 +7,7 @@ the untuned float policy does where the student goes.
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -35,19 +35,23 @@ class Tuning:
 
     Args:
         weight_bits: of a weight, 2 to the chip's own.
+        imitation: see ``Imitation`` and ``recipe``; the teacher is the expert.
         env: Gymnasium id; ``None`` for the policy's own.
         chip: name or TOML file.
         seed: of everything.
-        imitation: see ``Imitation``; the teacher is the expert.
     """
 
     weight_bits: int
+    imitation: Imitation
     env: str | None = None
     chip: str = "loihi1"
     seed: int = 0
-    imitation: Imitation = field(
-        default_factory=lambda: Imitation(rounds=8, steps=300, updates=150, batch=256, rate=1e-3)
-    )
+
+
+def recipe(weight_bits: int) -> Imitation:
+    """How a student of that width learns unless told; one of three levels has a longer way to go."""
+    few = weight_bits == 2
+    return Imitation(rounds=16 if few else 8, steps=300, updates=150, batch=256, rate=3e-3 if few else 1e-3)
 
 
 def tune(policy: SpikingPolicy, options: Tuning, output: Path, *, command: str = "") -> Trained:
