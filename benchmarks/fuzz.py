@@ -19,6 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware_sims.lava import LavaBackend, LavaFusedBackend, compat
+from hardware_sims.lava.stock import InexactError
 from hardware_sims.loihi import LoihiBackend
 from hardware_sims.loihi.definition import DefinitionSession
 from strl.chip import Decision, Program, Session
@@ -105,9 +107,8 @@ def fuzz(first: int, programs: int, jobs: int, on: Sequence[str] = ()) -> Iterat
     if jobs == 1:
         yield from map(partial(check_block, on=on), blocks)
         return
-    # A worker is replaced now and then: Lava's compiler executes modules anew and keeps what they define.
-    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=4) as pool:
-        yield from pool.imap_unordered(partial(check_block, on=on), blocks)
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork")) as pool:  # as Lava asks
+        yield from pool.map(partial(check_block, on=on), blocks)
 
 
 def check_block(seeds: Sequence[int], on: Sequence[str] = ()) -> Tally:
@@ -226,10 +227,7 @@ class ModelRun(Run):
                 window = slice(population.kind.start, population.kind.stop)
                 raster[window, self._program.slices[population.name]] = 1
         self._models.steps(self._program.schedule.total)
-        try:
-            self._network.require_room(raster)
-        except BackendError as error:
-            raise Refused(_reason(error)) from None
+        self._network.require_room(raster)
         trace = self._models.take()
         for population in self._program.populations:
             trace.setdefault(population.name, {})["sent"] = raster[:, self._program.slices[population.name]]
@@ -291,8 +289,8 @@ def difference(
                 found = _traces(program, trace, reference, expected) or _decisions(program, decided, expected)
                 if found:
                     return f"episode {episode}, decision {decision}, {found}"
-    except Refused:
-        raise
+    except InexactError as error:
+        raise Refused(_reason(error)) from None
     except Exception as error:  # noqa: BLE001
         return f"raised {error!r}"
     finally:

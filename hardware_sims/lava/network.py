@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hardware_sims.lava.host import heard, host, played
 from hardware_sims.lava.populations import HOSTED, entry, neurons
 from hardware_sims.lava.runtime import shared
+from hardware_sims.lava.stock import InexactError
 from hardware_sims.lava.synapses import connect, graded, largest_message, synapse
 from strl.chip.program import Messages, Program
 from strl.errors import BackendError
@@ -47,11 +48,11 @@ class StockNetwork:
     room: Mapping[str, tuple[slice, int]]
 
     def require_room(self, raster: Messages) -> None:
-        """Raises BackendError where messages [..., neurons] were too large for Lava's 32-bit sums."""
+        """Raises InexactError where messages [..., neurons] were too large for Lava's 32-bit sums."""
         for name, (columns, limit) in self.room.items():
             largest = np.abs(raster[..., columns].astype(np.int64)).max(initial=0)
             if largest > limit:
-                raise BackendError(
+                raise InexactError(
                     f"backend 'lava': {name}: a message of ±{largest}, its sums are exact up to ±{limit}",
                     hint="use --backend lava-fused",
                 )

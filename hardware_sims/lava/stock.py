@@ -15,6 +15,10 @@ from strl.errors import BackendError
 from strl.quantize.neurons import Gate
 
 
+class InexactError(BackendError):
+    """A message came up for which Lava's sums differ from the definition's."""
+
+
 class LavaBackend:
     """Lava's stock processes, and ours where it has none; one slot, for Lava has no batch."""
 
@@ -72,7 +76,7 @@ class LavaSession:
         raster = network.raster[None].copy()
         try:
             network.require_room(raster)
-        except BackendError:
+        except InexactError:
             self.close()
             raise
         self._decisions += 1
