@@ -22,9 +22,10 @@ from hardware_sims.loihi import DefinitionBackend, LoihiBackend, definition, ker
 from hardware_sims.loihi.session import LoihiSession
 from strl.chip import Program
 from strl.errors import BackendError
+from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population, Synapse
 from strl.quantize.neurons import Lif, Source
-from strl.testing import random_program, random_spikes
+from strl.testing import KINDS, random_program, random_spikes
 from strl.testing.conformance import compare_counts, compare_decisions
 
 PROGRAMS = 1200
@@ -55,6 +56,21 @@ def compare(
 def test_random_programs(tenth: int) -> None:
     for seed in range(tenth * PROGRAMS // 10, (tenth + 1) * PROGRAMS // 10):
         compare(random_program(seed), seed=seed, batch=1 + seed % 3)
+
+
+EVERY = [set(KINDS), *({kind, "source"} if kind == "message" else {kind} for kind in KINDS)]
+
+
+@pytest.mark.parametrize("kinds", EVERY, ids=lambda kinds: "all" if len(kinds) > 2 else sorted(kinds)[0])
+def test_random_programs_of_every_kind(kinds: set[str]) -> None:
+    for seed in range(PROGRAMS // 6):
+        compare(random_program(seed, kinds=kinds), seed=seed, batch=1 + seed % 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**63 - 1), largest=st.sampled_from([3, 33, 120]), batch=st.integers(1, 3))
+def test_programs_of_every_kind_nobody_chose(seed: int, largest: int, batch: int) -> None:
+    compare(random_program(seed, largest=largest, kinds=KINDS), seed=seed % 2**32, batch=batch)
 
 
 @settings(max_examples=100, deadline=None)
@@ -170,7 +186,7 @@ def test_more_rows_than_16_bits_hold() -> None:
             assert np.array_equal(ours.u["out"], theirs.u["out"])
 
 
-def test_a_fan_in_beyond_32_bits_is_refused() -> None:
+def test_a_sum_that_wraps_32_bits() -> None:
     template = random_program(0)
     wide = 66_000
     program = replace(
@@ -182,12 +198,37 @@ def test_a_fan_in_beyond_32_bits_is_refused() -> None:
         synapses=(Synapse(name="w", pre="in", post="out", weight=np.full((1, wide), -256), weight_exp=7),),
         readout=replace(template.readout, population="out"),
     )
-    with pytest.raises(BackendError, match="32 bits"):
-        LoihiBackend().load(program)
+    compare(program, seed=0, batch=1)
 
 
-def test_a_program_without_synapses() -> None:
-    compare(replace(random_program(2), synapses=()), seed=2, batch=2)
+@pytest.mark.parametrize("top", [20, 255])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_convolution_of_many_spikes(top: int, stride: int) -> None:
+    """Sums that stay in 16 bits by themselves, and those that would leave them."""
+    rng = np.random.default_rng(0)
+    kernel = Kernel(
+        weight=rng.integers(-top, top + 1, (16, 12, 3, 3)),
+        image=(12, 14, 13),
+        stride=(stride, stride),
+        padding=(1, 1),
+    )
+    size = int(np.prod(kernel.shape))
+    template = random_program(0)
+    program = replace(
+        template,
+        populations=(
+            Population(name="in", size=12 * 14 * 13, kind=Source()),
+            Population(
+                name="out",
+                size=size,
+                kind=Lif(du=np.full(size, 9), dv=np.full(size, 9), vth=np.full(size, 900)),
+            ),
+        ),
+        synapses=(Synapse(name="w", pre="in", post="out", weight=kernel),),
+        readout=replace(template.readout, population="out"),
+    )
+    for seed in range(4):
+        compare(program, seed=seed, batch=2)
 
 
 def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

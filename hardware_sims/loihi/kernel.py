@@ -4,15 +4,19 @@ Neurons stand in blocks of ``LANES``, zero-padded, and every step on them is don
 spikes cost: the rows of weights of the neurons that spiked are added up. A slot runs its whole decision
 before the next one begins, so that its state stays in the first-level cache.
 
+Weights are stored in one of three forms, which ``layout`` chooses and explains: ``DENSE`` rows, ``SHARED``
+patches of a convolution, and ``LISTED`` ones where nearly all are 0.
+
 Why 32-bit registers suffice for every program:
 
 - a weight is kept as w = 2·h + l with h = w >> 1 in −128..127 and l = w & 1, both one byte. Rows of h are
   added in 16 bits, which ``ROWS`` of them cannot overflow, and then into 32 bits;
-- the definition wraps 64·a and u's sum to 32 bits, as two's complement does by itself. ``layout`` refuses
-  a fan-in whose a could leave 32 bits (it takes more than 65 536 synapses a neuron);
+- the definition wraps sums, 64·a and u's sum to 32 bits, as two's complement does by itself. ``layout``
+  refuses senders whose spikes' plain sum could leave 32 bits (it takes more than 8 million of them);
 - |u| < 2³¹ with a factor m ≤ 4095, and |v| < 2²³ with m ≤ 4096, so that both products of
       |x|·m >> 12 = (|x| >> 12)·m + ((|x| & 4095)·m >> 12)
-  stay below 2³¹; and so does v·m + u, because after its wrap u is at least 2²⁴ away from ±2³¹.
+  stay below 2³¹; and so does v·m + u less a threshold, because after its wrap u is at least 2²⁴ away
+  from ±2³¹.
 
 The first half of this file gives numba what it lacks: vectors as values. A loop written with them is vector
 instructions for certain, and carries none of the checks for overlapping arrays that numba's own
@@ -36,7 +40,7 @@ from llvmlite import ir
 from numba import types
 from numba.core.datamodel import models, registry
 from numba.extending import intrinsic, overload
-from numpy import int32, uint8
+from numpy import int16, int32, uint8
 
 LANES = 32
 """Neurons of a block."""
@@ -45,12 +49,17 @@ ROWS = 255
 """Rows that are added in 16 bits: 255 · 128 < 2¹⁵."""
 
 # Columns of the population table.
-KIND, COLUMN, SIZE, FIRST, BLOCKS, START, STOP, SYNAPSES_FROM, SYNAPSES_TO = range(9)
-SOURCE, GATE, LIF = range(3)
-# Columns of the synapse table.
-PRE, PRE_COLUMN, DELAY, EXPONENT, HALVES, ODDS, BLANK_FROM, BLANK_TO = range(8)
+KIND, COLUMN, SIZE, FIRST, BLOCKS, START, STOP, SYNAPSES_FROM, SYNAPSES_TO, DETAIL = range(10)
+SOURCE, LEVELS, GATE, LIF, OWING, TERNARY, GRADED, PRODUCT = range(8)
+# Details of an OWING population, whose reset is not plain, and of a GRADED one; a PRODUCT's is its shift.
+SUBTRACTS, LATE = 1, 2
+RECTIFIES = 1
+# Columns of the synapse table; those from PLACES on are for what is not DENSE.
+PRE, PRE_COLUMN, DELAY, EXPONENT, HALVES, ODDS, BLANK_FROM, BLANK_TO, FORM, WEIGHTED, PORT = range(11)
+PLACES, PATCHES, GATHER, SPAN, STRIDE, WIDTH, PLANE, MOST = range(11, 19)
+DENSE, SHARED, LISTED = range(3)
 # The parameters.
-FACTOR_U, FACTOR_V, THRESHOLD = range(3)
+FACTOR_U, FACTOR_V, THRESHOLD, LOW = range(4)
 # Entries of the schedule.
 TICKS, TOTAL, READ_COLUMN, READ_SIZE, READ_FROM, READ_TO, READ_MEMBRANE = range(7)
 
@@ -83,13 +92,14 @@ registry.register_default(Vector)(_Model)
 
 def _address(context: Any, builder: Any, array: Any, value: Any, row: Any, vector: Vector) -> Any:
     data = context.make_array(array)(context, builder, value).data
-    start = builder.gep(data, [builder.mul(row, ir.Constant(row.type, LANES))])
+    step = 1 if array.ndim == 1 else LANES
+    start = builder.gep(data, [builder.mul(row, ir.Constant(row.type, step))])
     return builder.bitcast(start, vector.llvm.as_pointer())
 
 
 @intrinsic
 def load(typing: Any, array: Any, row: Any) -> Any:
-    """Row ``row`` of a C-ordered integer array [rows, LANES]; unchecked."""
+    """Row ``row`` of a C-ordered integer array [rows, LANES], or a flat one from ``row`` on; unchecked."""
     vector = Vector(array.dtype.bitwidth)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -100,7 +110,7 @@ def load(typing: Any, array: Any, row: Any) -> Any:
 
 @intrinsic
 def store(typing: Any, array: Any, row: Any, vector: Any) -> Any:
-    """Row ``row`` of a C-ordered integer array [rows, LANES] ← ``vector``; unchecked."""
+    """Row ``row`` of such an array ← ``vector``; unchecked."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         place = _address(context, builder, array, *values[:2], vector)
@@ -233,6 +243,77 @@ def _receive(a, rows, synapse, blocks, events, count):
 receive = compiled(_receive)
 
 
+def _receive_weighted(a, rows, synapse, blocks, events, values, count):
+    """The same where each of the neurons sent a value, which its weights are multiplied with."""
+    left, right = max(synapse[EXPONENT], 0), max(-synapse[EXPONENT], 0)
+    for b in range(blocks):
+        whole = every(0)
+        for e in range(count):
+            at = events[e] * blocks + b
+            weight = shorts(load(rows, synapse[HALVES] + at))
+            weight = weight + weight
+            if synapse[ODDS] >= 0:
+                weight = weight + shorts(load(rows, synapse[ODDS] + at))
+            whole = whole + ints(weight) * values[e]
+        store(a, b, load(a, b) + ((whole << left) >> right))
+
+
+receive_weighted = compiled(_receive_weighted)
+
+
+def _receive_shared(a, patches, table, synapse, size, plane, wide, events, values, count):
+    """The same for a convolution: each neuron adds one patch of weights to the plane of all places.
+
+    In 16 bits (``plane``) where no place can leave them, else in 32 (``wide``); both are given and left zero.
+    """
+    left, right = max(synapse[EXPONENT], 0), max(-synapse[EXPONENT], 0)
+    places, gather, width = synapse[PLACES], synapse[GATHER], synapse[WIDTH]
+    narrow = not synapse[WEIGHTED] and count <= synapse[MOST]
+    for e in range(count):
+        place = np.int64(table[places + events[e]])
+        patch = np.int64(table[synapse[PATCHES] + events[e]])
+        for _ in range(synapse[SPAN]):
+            for b in range(width):
+                at = place + b * LANES
+                if narrow:
+                    store(plane, at, load(plane, at) + load(patches, patch + b))
+                elif synapse[WEIGHTED]:
+                    store(wide, at, load(wide, at) + ints(load(patches, patch + b)) * values[e])
+                else:
+                    store(wide, at, load(wide, at) + ints(load(patches, patch + b)))
+            place += synapse[STRIDE]
+            patch += width
+    received = a.reshape(-1)
+    if narrow:
+        for n in range(size):
+            received[n] += (int32(plane[table[gather + n]]) << left) >> right
+        plane[: synapse[PLANE]] = 0
+    else:
+        for n in range(size):
+            received[n] += (wide[table[gather + n]] << left) >> right
+        wide[: synapse[PLANE]] = 0
+
+
+receive_shared = compiled(_receive_shared)
+
+
+def _receive_listed(a, listed, table, synapse, size, wide, events, values, count):
+    """The same where each neuron has a list of targets and weights; ``wide`` is given and left zero."""
+    left, right = max(synapse[EXPONENT], 0), max(-synapse[EXPONENT], 0)
+    for e in range(count):
+        value = values[e] if synapse[WEIGHTED] else int32(1)
+        first = synapse[PLACES] + events[e]
+        for k in range(table[first], table[first + 1]):
+            wide[table[synapse[GATHER] + k]] += listed[synapse[PATCHES] + k] * value
+    received = a.reshape(-1)
+    for n in range(size):
+        received[n] += (wide[n] << left) >> right
+        wide[n] = 0
+
+
+receive_listed = compiled(_receive_listed)
+
+
 def _decay(x, factor):
     """x · factor / 4096, towards zero."""
     sign = x >> 31
@@ -244,6 +325,25 @@ def _decay(x, factor):
 decay = compiled(_decay, "always")
 
 
+def _current(u, a, factor):
+    """u after a tick with input a."""
+    current = decay(u, factor) + (a << 6)
+    wrapped = select(current > LIMIT, current - 2 * LIMIT, current + 2 * LIMIT)
+    return select((current > -LIMIT) ^ (current > LIMIT), current, wrapped)
+
+
+current_of = compiled(_current, "always")
+
+
+def _clip(v):
+    """v within 24 bits."""
+    v = select(v > LIMIT - 1, every(LIMIT - 1), v)
+    return select(v > 1 - LIMIT, v, every(1 - LIMIT))
+
+
+clip = compiled(_clip, "always")
+
+
 def _update(u, v, a, parameters, fired, first, blocks):
     """One tick of the neurons of ``blocks`` blocks; clears a; answers how many neurons were active."""
     active = 0
@@ -251,12 +351,8 @@ def _update(u, v, a, parameters, fired, first, blocks):
         n = first + b
         current, potential, received = load(u, n), load(v, n), load(a, b)
         active += population((current | potential | received) != 0)
-        current = decay(current, load(parameters[FACTOR_U], n)) + (received << 6)
-        wrapped = select(current > LIMIT, current - 2 * LIMIT, current + 2 * LIMIT)
-        current = select((current > -LIMIT) ^ (current > LIMIT), current, wrapped)
-        potential = decay(potential, load(parameters[FACTOR_V], n)) + current
-        potential = select(potential > LIMIT - 1, every(LIMIT - 1), potential)
-        potential = select(potential > 1 - LIMIT, potential, every(1 - LIMIT))
+        current = current_of(current, received, load(parameters[FACTOR_U], n))
+        potential = clip(decay(potential, load(parameters[FACTOR_V], n)) + current)
         spike = potential > load(parameters[THRESHOLD], n)
         store(u, n, current)
         store(v, n, select(spike, every(0), potential))
@@ -266,6 +362,79 @@ def _update(u, v, a, parameters, fired, first, blocks):
 
 
 update = compiled(_update)
+
+
+def _update_owing(u, v, a, parameters, fired, first, blocks, detail):
+    """The same where the reset subtracts the threshold, or comes a tick late."""
+    active = 0
+    for b in range(blocks):
+        n = first + b
+        current, potential, received = load(u, n), load(v, n), load(a, b)
+        threshold = load(parameters[THRESHOLD], n)
+        active += population((current | potential | received) != 0)
+        owed = select(potential > threshold, threshold, every(0))
+        current = current_of(current, received, load(parameters[FACTOR_U], n))
+        after = decay(potential, load(parameters[FACTOR_V], n)) + current
+        if detail & SUBTRACTS:
+            after = clip(after - owed)
+            spike = after > threshold
+            if not detail & LATE:
+                after = clip(after + owed - select(spike, threshold, every(0)))
+        else:
+            after = select(potential > threshold, every(0), clip(after))
+            spike = after > threshold
+        store(u, n, current)
+        store(v, n, after)
+        store(fired, b, flags(spike))
+        store(a, b, every(0))
+    return active
+
+
+update_owing = compiled(_update_owing)
+
+
+def _update_ternary(u, v, a, parameters, sent, first, blocks):
+    """The same for neurons that send 1 or −1."""
+    active = 0
+    for b in range(blocks):
+        n = first + b
+        current, potential, received = load(u, n), load(v, n), load(a, b)
+        active += population((current | potential | received) != 0)
+        current = current_of(current, received, load(parameters[FACTOR_U], n))
+        potential = clip(decay(potential, load(parameters[FACTOR_V], n)) + current)
+        message = select(load(parameters[LOW], n) > potential, every(-1), every(0))
+        message = message + select(potential > load(parameters[THRESHOLD], n), every(1), every(0))
+        store(u, n, current)
+        store(v, n, select(message != every(0), every(0), potential))
+        store(sent, b, message)
+        store(a, b, every(0))
+    return active
+
+
+update_ternary = compiled(_update_ternary)
+
+
+def _pass_on(a, factors, parameters, sent, first, blocks, kind, detail):
+    """One tick of graded neurons, and of products with ``factors`` as the second one; clears both."""
+    active = 0
+    for b in range(blocks):
+        received, threshold = load(a, b), load(parameters[THRESHOLD], first + b)
+        if kind == PRODUCT:
+            factor = load(factors, b)
+            active += population((received | factor) != 0)
+            received = (received * factor) >> detail
+            store(factors, b, every(0))
+        else:
+            active += population(received != 0)
+        message = select(received > threshold, received, every(0))
+        if kind == PRODUCT or not detail & RECTIFIES:
+            message = select((every(0) - received) > threshold, received, message)
+        store(sent, b, message)
+        store(a, b, every(0))
+    return active
+
+
+pass_on = compiled(_pass_on)
 
 
 def _note(spikes, line, events):
@@ -282,6 +451,21 @@ def _note(spikes, line, events):
 note = compiled(_note)
 
 
+def _note_levels(messages, line, events, values):
+    """The same for graded messages, whose values are kept as well."""
+    count = 0
+    for j in range(line.shape[0]):
+        line[j] = messages[j]
+        if messages[j]:
+            events[count] = j
+            values[count] = messages[j]
+            count += 1
+    return count
+
+
+note_levels = compiled(_note_levels)
+
+
 def _valid(spikes):
     """Whether every input is 0 or 1."""
     seen = uint8(0)
@@ -293,18 +477,18 @@ def _valid(spikes):
 valid = compiled(_valid)
 
 
-def _count(raster, slot, readout, schedule, spike_counts):
+def _tally(raster, slot, readout, schedule, spike_counts):
     """Add a decision's raster to the counts of spikes, and to its read-out where that counts them."""
     for tick in range(raster.shape[1]):
         for j in range(raster.shape[2]):
-            spike_counts[slot, j] += raster[slot, tick, j]
+            spike_counts[slot, j] += raster[slot, tick, j] != 0
     if schedule[READ_MEMBRANE] < 0:
         for tick in range(schedule[READ_FROM], schedule[READ_TO]):
             for j in range(schedule[READ_SIZE]):
                 readout[slot, j] += raster[slot, tick, schedule[READ_COLUMN] + j]
 
 
-count = compiled(_count)
+tally = compiled(_tally)
 
 
 def _run(
@@ -315,10 +499,14 @@ def _run(
     populations,
     synapses,
     rows,
+    patches,
+    listed,
+    table,
     parameters,
     u,
     v,
     events,
+    values,
     event_counts,
     spike_counts,
     active_counts,
@@ -332,7 +520,11 @@ def _run(
     """
     most = populations[:, BLOCKS].max()
     a = np.zeros((most, LANES), int32)
+    factors = np.zeros((most, LANES), int32)
     fired = np.zeros((most, LANES), uint8)
+    sent = np.zeros((most, LANES), int32)
+    room = max(most * LANES, synapses[:, PLANE].max() + LANES) if len(synapses) else 1
+    plane, wide = np.zeros(room, int16), np.zeros(room, int32)
     silence = np.zeros(most * LANES, uint8)
     ones = np.ones(1, uint8)
     mask = events.shape[1] - 1
@@ -341,32 +533,62 @@ def _run(
             now = (clock + tick) & mask
             for p in range(populations.shape[0]):
                 kind, column, size = populations[p, KIND], populations[p, COLUMN], populations[p, SIZE]
-                if kind == LIF:
+                line, noted = raster[slot, tick, column : column + size], events[slot, now, column:]
+                if kind >= LIF:
                     first, blocks = populations[p, FIRST], populations[p, BLOCKS]
                     for s in range(populations[p, SYNAPSES_FROM], populations[p, SYNAPSES_TO]):
                         then = (clock + tick - synapses[s, DELAY]) & mask
                         arriving = event_counts[slot, then, synapses[s, PRE]]
                         blanked = synapses[s, BLANK_FROM] <= tick < synapses[s, BLANK_TO]
-                        if arriving and not blanked:
-                            spiked = events[slot, then, synapses[s, PRE_COLUMN] :]
+                        if not arriving or blanked:
+                            continue
+                        spiked = events[slot, then, synapses[s, PRE_COLUMN] :]
+                        if synapses[s, FORM] == DENSE and not synapses[s, PORT] | synapses[s, WEIGHTED]:
                             receive(a, rows, synapses[s], blocks, spiked, arriving)
+                            continue
+                        to = factors if synapses[s, PORT] else a
+                        came = values[slot, then, synapses[s, PRE_COLUMN] :]
+                        if synapses[s, FORM] == SHARED:
+                            receive_shared(
+                                to, patches, table, synapses[s], size, plane, wide, spiked, came, arriving
+                            )
+                        elif synapses[s, FORM] == LISTED:
+                            receive_listed(to, listed, table, synapses[s], size, wide, spiked, came, arriving)
+                        elif synapses[s, WEIGHTED]:
+                            receive_weighted(to, rows, synapses[s], blocks, spiked, came, arriving)
+                        else:
+                            receive(to, rows, synapses[s], blocks, spiked, arriving)
                     if tick == populations[p, START]:
                         u[slot, first : first + blocks] = 0
                         v[slot, first : first + blocks] = 0
-                    active_counts[slot, p] += update(u[slot], v[slot], a, parameters, fired, first, blocks)
-                    spikes = fired.reshape(-1)
+                    detail = populations[p, DETAIL]
+                    if kind == LIF:
+                        active = update(u[slot], v[slot], a, parameters, fired, first, blocks)
+                    elif kind == OWING:
+                        active = update_owing(u[slot], v[slot], a, parameters, fired, first, blocks, detail)
+                    elif kind == TERNARY:
+                        active = update_ternary(u[slot], v[slot], a, parameters, sent, first, blocks)
+                    else:
+                        active = pass_on(a, factors, parameters, sent, first, blocks, kind, detail)
+                    active_counts[slot, p] += active
+                if LIF <= kind <= OWING:
+                    count = note(fired.reshape(-1), line, noted)
+                elif kind > OWING:
+                    count = note_levels(sent.reshape(-1), line, noted, values[slot, now, column:])
                 elif kind == SOURCE and tick < schedule[TICKS]:
-                    spikes = driven[tick, slot, populations[p, START] :]
+                    count = note(driven[tick, slot, populations[p, START] :], line, noted)
+                elif kind == LEVELS and tick < schedule[TICKS]:
+                    levels = driven[tick, slot, populations[p, START] :]
+                    count = note_levels(levels, line, noted, values[slot, now, column:])
                 elif kind == GATE and populations[p, START] <= tick < populations[p, STOP]:
-                    spikes = ones
+                    count = note(ones, line, noted)
                 else:
-                    spikes = silence
-                line = raster[slot, tick, column : column + size]
-                event_counts[slot, now, p] = note(spikes, line, events[slot, now, column:])
+                    count = note(silence, line, noted)
+                event_counts[slot, now, p] = count
             if schedule[READ_MEMBRANE] >= 0 and tick == schedule[READ_TO] - 1:
                 for j in range(schedule[READ_SIZE]):
                     readout[slot, j] = v[slot, schedule[READ_MEMBRANE] + j // LANES, j % LANES]
-        count(raster, slot, readout, schedule, spike_counts)
+        tally(raster, slot, readout, schedule, spike_counts)
 
 
 run = compiled(_run)

@@ -21,7 +21,8 @@ from hardware_sims.loihi.inputs import (
 from hardware_sims.loihi.kernel import LANES
 from hardware_sims.loihi.layout import layout
 from strl.chip.backend import Counts, Decision
-from strl.chip.program import Program
+from strl.chip.program import Messages, Program
+from strl.quantize.neurons import Lif, Ternary
 
 SHARE = 65_536
 """Neuron updates a decision that make a thread worth waking: about 100 µs, twice what waking takes."""
@@ -30,7 +31,7 @@ SHARE = 65_536
 class LoihiSession:
     """A program run by the kernel; answers ``strl.chip.backend.Session``.
 
-    Each ``run`` answers fresh arrays. ``u`` and ``v`` show the state [batch, n] of each LIF population
+    Each ``run`` answers fresh arrays. ``u`` and ``v`` show the state [batch, n] of each population with one
     by name, for whoever compares.
     """
 
@@ -50,12 +51,17 @@ class LoihiSession:
         blocks = plan.parameters.shape[1]
         self._u = np.zeros((batch, blocks, LANES), np.int32)
         self._v = np.zeros((batch, blocks, LANES), np.int32)
-        # Of the last ticks, the indices of the neurons that spiked and how many of each population did.
+        # Of the last ticks, the indices of the neurons that spiked, what the graded ones sent, and how many
+        # of each population did.
         self._events = np.zeros((batch, plan.ring, program.neurons), np.int32)
+        graded = program.neurons if program.message is np.int32 else 0
+        self._values = np.zeros((batch, plan.ring, graded), np.int32)
         self._event_counts = np.zeros((batch, plan.ring, len(program.populations)), np.int32)
         # What the kernel takes in every call, in its order.
-        self._plan = (plan.schedule, plan.populations, plan.synapses, plan.rows, plan.parameters)
-        self._state = (self._u, self._v, self._events, self._event_counts, self._spikes, self._active)
+        weights = (plan.rows, plan.patches, plan.listed, plan.table)
+        self._plan = (plan.schedule, plan.populations, plan.synapses, *weights, plan.parameters)
+        history = (self._events, self._values, self._event_counts)
+        self._state = (self._u, self._v, *history, self._spikes, self._active)
         self._slots = _shares(program, batch, threads)
         self._pool = ThreadPoolExecutor(len(self._slots) - 1) if len(self._slots) > 1 else None
         self._compile()
@@ -79,13 +85,13 @@ class LoihiSession:
             state[index] = 0
         self._began[index] = self._clock
 
-    def run(self, spikes: NDArray[np.uint8]) -> Decision:
-        check_shape(spikes, self._input_shape)
+    def run(self, spikes: Messages) -> Decision:
+        check_shape(spikes, self._input_shape, self.program.message)
         if not (spikes.flags.c_contiguous and spikes.flags.writeable):
             spikes = np.array(spikes, order="C")  # numba would compile a variant for each such kind
-        raster = np.empty(self._raster_shape, np.uint8)
+        raster = np.empty(self._raster_shape, self.program.message)
         readout = np.zeros(self._readout_shape, np.int32)
-        if not kernel.valid(spikes):
+        if spikes.dtype != np.uint8 or not kernel.valid(spikes):
             check_values(spikes, self.program)  # says which
         arrays = (self._clock, *self._plan, *self._state, spikes, raster, readout)
         if self._pool is None:
@@ -106,10 +112,11 @@ class LoihiSession:
 
     def _compile(self) -> None:
         """Load the compiled kernel now, by running it on no slot, so that no decision waits for it."""
-        spikes = np.zeros(self._input_shape, np.uint8)
-        raster = np.empty(self._raster_shape, np.uint8)
+        spikes = np.zeros(self._input_shape, self.program.message)
+        raster = np.empty(self._raster_shape, self.program.message)
         readout = np.empty(self._readout_shape, np.int32)
-        kernel.valid(spikes)
+        if spikes.dtype == np.uint8:
+            kernel.valid(spikes)
         kernel.run(0, 0, self._clock, *self._plan, *self._state, spikes, raster, readout)
 
     def _share(self, pool: ThreadPoolExecutor, arrays: tuple[Any, ...]) -> None:
@@ -120,7 +127,8 @@ class LoihiSession:
 
     def _by_name(self, state: NDArray[np.int32]) -> Mapping[str, NDArray[np.int32]]:
         flat = state.reshape(self.batch, -1)
-        first = {name: block * LANES for name, block in self._layout.first.items()}
+        stateful = {p.name for p in self.program.populations if isinstance(p.kind, Lif | Ternary)}
+        first = {n: block * LANES for n, block in self._layout.first.items() if n in stateful}
         return {name: flat[:, at : at + self.program.population(name).size] for name, at in first.items()}
 
 
