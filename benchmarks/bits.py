@@ -33,7 +33,18 @@ BITS = (8, 4, 3, 2)
 EPISODES = 100
 DECISIONS = 10_000
 LANES = 50
-COLUMNS = ("policy", "bits", "float", "rounded", "tuned", "tuned − float", "decisions", "spikes", "unlike")
+COLUMNS = (
+    "policy",
+    "bits",
+    "float",
+    "rounded",
+    "tuned",
+    "tuned − float",
+    "decisions",
+    "spikes",
+    "unlike",
+    "float unlike",
+)
 
 
 def measure(name: str) -> list[dict[str, Any]]:
@@ -87,16 +98,18 @@ def _tuned(name: str, bits: int) -> Path:
 
 
 def compare_spikes(path: Path) -> dict[str, int]:
-    """Run the module's forward pass and the kernel with the exported bundle on the same observations.
+    """Run the tuned module, and the kernel with its exported bundle, on the same observations.
 
-    The module acts. Every neuron and tick in which one spikes and the other does not is counted, and every
-    read-out that is not the same number.
+    The forward pass that was tuned acts. Counted are the neurons and ticks in which it spikes and the chip
+    does not, or the other way round (``mismatched``), the decisions whose read-out is not the same number
+    (``readouts``), and the places where the module's plain float pass differs (``float_mismatched``).
     """
     import torch
 
     from strl.chip.backend import backend
     from strl.chip.exporter import exporter
     from strl.chip.spec import chip
+    from strl.loop.agent import FloatAgent
     from strl.loop.subject import resolve
     from strl.policies import load_policy
     from strl.quantize.neurons import Lif
@@ -112,7 +125,8 @@ def compare_spikes(path: Path) -> dict[str, int]:
         exporter("loihi").export(replace(subject.artefact, compiled=subject.compiled()), bundle)
         program = resolve(str(bundle)).program()
     session = backend("loihi").load(program, batch=LANES)
-    found = {"decisions": 0, "spikes": 0, "mismatched": 0, "readouts": 0}
+    plain = FloatAgent(subject.network, subject.semantics, LANES)
+    found = {"decisions": 0, "spikes": 0, "mismatched": 0, "readouts": 0, "float_mismatched": 0}
     neurons = [p for p in program.populations if isinstance(p.kind, Lif)]
 
     def act(observations: NDArray[Any]) -> NDArray[Any]:
@@ -123,11 +137,14 @@ def compare_spikes(path: Path) -> dict[str, int]:
             value, spikes = student.trace(drive)
         readout = value.numpy()[:live]
         decision = session.run(drive.numpy().astype(np.uint8))
+        plain.act(padded)
         for population, mine in zip(neurons, spikes, strict=True):
             ticks = slice(population.offset, population.offset + program.schedule.ticks)
             theirs = decision.raster[:live, ticks, program.slices[population.name]]
             found["spikes"] += int(theirs.sum())
             found["mismatched"] += int((theirs != mine.numpy().swapaxes(0, 1)[:live]).sum())
+            rounded = plain.raster[:live, :, plain.populations[population.name]]
+            found["float_mismatched"] += int((theirs != rounded).sum())
         unlike = decision.readout[:live] * program.readout.unit != readout
         found["readouts"] += int(unlike.any(axis=1).sum())
         found["decisions"] += live
@@ -158,6 +175,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         f"{spikes['decisions']:,}",
         f"{spikes['spikes']:,}",
         str(spikes["mismatched"]),
+        str(spikes["float_mismatched"]),
     ]
 
 

@@ -92,9 +92,7 @@ class ChipStudent(Student):
 
     def drive(self, observations: NDArray[Any]) -> Tensor:
         """Observations [batch, *shape] → spikes of the program's sources, [T, batch, sources]."""
-        flat = np.asarray(observations, np.float64).reshape(len(observations), -1)
-        levels = self.encoder.encode(flat, self.semantics.ticks, [self._rng] * len(flat))
-        return torch.from_numpy(self.program.spikes(levels).astype(np.float64))
+        return torch.from_numpy(self.program.spikes(self.levels(observations)).astype(np.float64))
 
     def forward(self, drive: Tensor) -> tuple[Tensor, Tensor]:
         readout, spikes = self.trace(drive)

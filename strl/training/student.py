@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from strl.codecs import decoder, encoder
+from strl.codecs.base import Levels
 from strl.policies.policy import SpikingPolicy
 from strl.training.grid import on_grid
 
@@ -49,9 +50,13 @@ class Student:
 
     def drive(self, observations: NDArray[Any]) -> Tensor:
         """Observations [batch, *shape] → what the network receives, [T, batch, inputs]."""
-        flat = np.asarray(observations, np.float64).reshape(len(observations), -1)
-        levels = self.encoder.encode(flat, self.semantics.ticks, [self._rng] * len(flat))
+        levels = self.levels(observations)
         return torch.from_numpy(levels.astype(np.float32) * np.float32(self.encoder.unit))
+
+    def levels(self, observations: NDArray[Any]) -> Levels:
+        """Observations [batch, *shape] → the encoder's levels, [T, batch, inputs]."""
+        flat = np.asarray(observations, np.float64).reshape(len(observations), -1)
+        return self.encoder.encode(flat, self.semantics.ticks, [self._rng] * len(flat))
 
     def forward(self, drive: Tensor) -> tuple[Tensor, Tensor]:
         """Read-out [batch, outputs] of one decision, and the mean spikes a hidden neuron and tick."""
