@@ -116,6 +116,7 @@ def compare_spikes(path: Path) -> dict[str, int]:
     from strl.training.episodes import returns
     from strl.training.integer import ChipStudent
 
+    torch.set_num_threads(1)  # networks this small are slower on more
     policy = load_policy(str(path))
     assert policy.weight_bits is not None
     student = ChipStudent(policy, chip=chip("loihi1"), weight_bits=policy.weight_bits)
