@@ -345,6 +345,6 @@ def _synapse(bundle: _Bundle, post: str, scale: float, grid: Grid) -> tuple[Syna
 
 def _floor(weight: NDArray[np.int16], exponent: int) -> float:
     """The most that a negative exponent can take off a tick's sum, in chip units; 0 where no bit is lost."""
-    divisor = 2 ** max(-exponent, 0)
+    divisor: int = 1 << max(-exponent, 0)
     common = int(np.gcd.reduce(weight, axis=None))
-    return float(divisor - math.gcd(common, divisor)) / divisor
+    return (divisor - math.gcd(common, divisor)) / divisor
