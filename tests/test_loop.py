@@ -23,6 +23,7 @@ from strl.errors import BackendError, EnvironmentFault, ModelError, StrlError, U
 from strl.ir import EnvironmentSpec, Network, Readout, Semantics
 from strl.ir.nodes import LIF, Input, Linear, Output
 from strl.loop.agent import ChipAgent, FloatAgent
+from strl.loop.compare import compare
 from strl.loop.environment import Environment, environment
 from strl.loop.evaluate import Entrant, evaluate
 from strl.loop.results import EpisodeResult, Evaluation
@@ -164,6 +165,14 @@ def test_continuous_actions_are_float32_and_agree() -> None:
     definition, kernel = (ran(subject, b, episodes=1, batch=1) for b in ("definition", "loihi"))
     assert definition.digest == kernel.digest
     assert kernel.episodes[0].length == 200
+
+
+def test_continuous_actions_have_a_distance() -> None:
+    found = compare(pendulum(), episodes=1, backend_b="definition")
+    assert found.action_distance is not None
+    # One spike more or less moves the action by at most tanh(0.5) of half the bounds.
+    assert 0 <= found.action_distance < (1 - found.action_agreement) * 0.25 + 1e-12
+    assert compare(PoleSubject(), episodes=1, backend_b="definition").action_distance is None
 
 
 def pendulum() -> PoleSubject:

@@ -193,6 +193,23 @@ def test_weights_lie_on_the_grid(bits: int) -> None:
         assert np.abs(synapse.weight).max() <= 256 - step
 
 
+def test_what_a_negative_exponent_drops_is_in_the_report() -> None:
+    nodes: dict[str, Node] = {
+        "input": Input(shape=(1,)),
+        "fc": Linear(weight=np.array([[127.0], [65.0]])),
+        "lif": neurons(threshold=np.full(2, 60000.0)),
+        "output": Output(shape=(2,)),
+    }
+    network = Network(nodes=nodes, edges=tuple(itertools.pairwise(nodes)))
+    made = quantize(network, semantics(), grid=Grid(), bits=10)
+    floors = {s.weight_exp: made.error[s.name]["floor"] * 127 for s in made.synapses}
+    assert floors[-1] == 0  # weights are even
+    lost = {e: floor for e, floor in floors.items() if floor}
+    assert lost
+    assert all(e < -1 for e in lost)
+    assert set(floors) - set(lost) == {e for e in floors if e >= -1}
+
+
 def test_no_input_can_wrap_a_current() -> None:
     rng = np.random.default_rng(6)
     for seed in range(20):

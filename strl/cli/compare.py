@@ -84,6 +84,7 @@ def summary(found: Comparison) -> str:
     from strl.cli.run import interval_text
     from strl.cli.run import summary as run_summary
 
+    apart = found.action_distance
     verdict = "equivalent" if found.equivalent else "not equivalent"
     lines = [
         f"A  {run_summary(found.a)}",
@@ -92,7 +93,8 @@ def summary(found: Comparison) -> str:
         f"  return     mean {found.differences.mean():.6g}{interval_text(found.ci95)}, "
         f"IQM {found.iqm_difference:.6g}: {verdict} "
         f"within {found.tolerance:g} of A's range {found.scale:.6g}",
-        f"  actions    {found.action_agreement:.3%} of {found.decisions} decisions agree where A drives",
+        f"  actions    {found.action_agreement:.3%} of {found.decisions} decisions agree where A drives"
+        + ("" if apart is None else f"; on average {apart:.3%} of the bounds apart"),
     ]
     for name, population in found.populations.items():
         first = population.first

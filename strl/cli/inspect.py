@@ -56,11 +56,14 @@ def _prose(found: dict[str, Any]) -> list[str]:
         *_cores(found["utilization"]),
         "",
         "rounding, relative to the largest weight, threshold or decay",
-        *(
-            f"  {name:<24} rms {error['rms']:.2e}  largest {error['largest']:.2e}"
-            for name, error in found["quantization"].items()
-        ),
+        *(_rounding(name, error) for name, error in found["quantization"].items()),
     ]
+
+
+def _rounding(name: str, error: dict[str, float]) -> str:
+    floor = error.get("floor", 0.0)
+    lost = f"  and up to {floor:.2e} off each sum, by its negative exponent" if floor else ""
+    return f"  {name:<24} rms {error['rms']:.2e}  largest {error['largest']:.2e}{lost}"
 
 
 def _codec(part: dict[str, Any]) -> str:

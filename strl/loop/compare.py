@@ -77,7 +77,9 @@ class Comparison:
 
     Args:
         a, b: each on its own.
-        action_agreement: share of decisions in which B, shown A's observations, takes A's action.
+        action_agreement: share of decisions in which B, shown A's observations, takes A's action exactly.
+        action_distance: for a Box of actions, how far apart theirs lie on average, as a share of the bounds;
+            ``None`` for discrete ones.
         decisions: how many that is a share of.
         populations: those that both have, by name.
         tolerance: fraction of A's range, see ``scale``.
@@ -86,6 +88,7 @@ class Comparison:
     a: Evaluation
     b: Evaluation
     action_agreement: float
+    action_distance: float | None
     decisions: int
     populations: Mapping[str, PopulationDifference]
     tolerance: float
@@ -131,6 +134,7 @@ class Comparison:
                 "iqm": self.iqm_difference,
             },
             "action_agreement": self.action_agreement,
+            "action_distance": self.action_distance,
             "shadowed_decisions": self.decisions,
             "populations": {name: found.to_dict() for name, found in self.populations.items()},
             "tolerance": {
@@ -198,10 +202,12 @@ def compare(
         for episode in play(leader, world, range(seed, seed + episodes), watcher=shadow):
             if progress is not None:
                 progress(episode)
+    continuous = bool(second.semantics.environment.action_low)
     found = Comparison(
         a=runs[0],
         b=runs[1],
         action_agreement=shadow.agreed / shadow.decisions,
+        action_distance=shadow.distance / shadow.decisions if continuous else None,
         decisions=shadow.decisions,
         populations=shadow.differences(),
         tolerance=limit,
@@ -237,6 +243,9 @@ class Shadow:
         self._steps = [0] * leader.batch
         self.decisions = 0
         self.agreed = 0
+        self.distance = 0.0
+        spec = follower.semantics.environment
+        self._span = np.subtract(spec.action_high, spec.action_low)
 
     def begun(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
         for slot, seed in zip(slots, seeds, strict=True):
@@ -250,6 +259,9 @@ class Shadow:
         same = np.reshape(shadowed[index] == actions[index], (len(live), -1)).all(axis=1)
         self.agreed += int(same.sum())
         self.decisions += len(live)
+        if self._span.size:
+            apart = np.abs(np.subtract(shadowed[index], actions[index], dtype=np.float64))
+            self.distance += float((apart.reshape(len(live), -1) / self._span).mean(axis=1).sum())
         for tally in self._tallies.values():
             self._count(tally, agent.raster[index], self._follower.raster[index], live)
         for slot in live:

@@ -11,6 +11,7 @@ Encoder values of more than one bit become one source a bit, the exponents a pow
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -317,7 +318,11 @@ def _synapse(bundle: _Bundle, post: str, scale: float, grid: Grid) -> tuple[Syna
     largest = float(np.abs(target).max())
     exponent = grid.exponent(largest)
     weight = grid.weights(target / 2.0**exponent)
-    error = {**_error(weight * 2.0**exponent - target, target), "zero": float(np.mean(weight == 0))}
+    error = {
+        **_error(weight * 2.0**exponent - target, target),
+        "zero": float(np.mean(weight == 0)),
+        "floor": _floor(weight, exponent) / (largest or 1.0),
+    }
     made = Synapse(
         name=bundle.name,
         pre=bundle.pre,
@@ -328,3 +333,10 @@ def _synapse(bundle: _Bundle, post: str, scale: float, grid: Grid) -> tuple[Syna
         weight_bits=grid.weight_bits,
     )
     return made, error
+
+
+def _floor(weight: NDArray[np.int16], exponent: int) -> float:
+    """The most that a negative exponent can take off a tick's sum, in chip units; 0 where no bit is lost."""
+    divisor: int = 1 << max(-exponent, 0)
+    common = int(np.gcd.reduce(weight, axis=None))
+    return (divisor - math.gcd(common, divisor)) / divisor

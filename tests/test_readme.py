@@ -1,0 +1,23 @@
+"""README says what the committed results say."""
+
+from __future__ import annotations
+
+from benchmarks.results import README, committed, table, with_table
+
+
+def test_the_table_is_made_from_the_committed_results() -> None:
+    text = README.read_text("utf-8")
+    assert with_table(text, table(committed())) == text, "run `python -m benchmarks.results --table`"
+
+
+def test_what_the_results_promise() -> None:
+    found = {result["policy"]: result for result in committed()}
+    floor = {"cartpole-mlp": 495.0, "lunarlander-mlp": 220.0, "acrobot-mlp": -90.0}
+    assert set(found) == set(floor)
+    for name, least in floor.items():
+        comparison = found[name]["comparison"]
+        assert len(comparison["a"]["episodes"]) == 100
+        assert comparison["a"]["return"]["iqm"] >= least
+        assert comparison["equivalent"]
+        digests = found[name]["lava"]["digest"]
+        assert digests["lava"] == digests["loihi"]
