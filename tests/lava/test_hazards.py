@@ -45,10 +45,14 @@ while time.monotonic() < until:
 
 
 def simple_program() -> Program:
-    """A random program that stock processes can run."""
+    """A random program that stock processes can run, with a neuron that only we have."""
     from dataclasses import replace
 
-    program = random_program(0)
+    program = random_program(32)
+    late = program.population("lif1")
+    late = replace(late, kind=replace(late.kind, reset="subtract", reset_delay=True))
+    populations = tuple(late if p.name == late.name else p for p in program.populations)
+    program = replace(program, populations=populations)
     synapses = [replace(s, weight=s.weight & 126) for s in program.synapses]
     schedule = replace(program.schedule, state="carry")
     return replace(program, synapses=tuple(synapses), schedule=schedule)
@@ -81,24 +85,32 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_an_exception_in_a_process_model(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=["PyLifModelBitAcc", "LateLIFModel", "FusedModel"])
+def model(request: pytest.FixtureRequest) -> tuple[str, type]:
+    """A process model, and the backend that runs it."""
     from lava.proc.lif.models import PyLifModelBitAcc
 
     from hardware_sims.lava.fused import FusedModel
+    from hardware_sims.lava.neurons import LateLIFModel
 
-    model = FusedModel if name == "lava-fused" else PyLifModelBitAcc
-    plain = model.run_spk
+    found = {m.__name__: m for m in (PyLifModelBitAcc, LateLIFModel, FusedModel)}[request.param]
+    return ("lava-fused" if found is FusedModel else "lava"), found
 
-    def failing(self: object) -> None:
+
+def test_an_exception_in_a_process_model(model: tuple[str, type], monkeypatch: pytest.MonkeyPatch) -> None:
+    name, failing = model
+    plain = failing.run_spk
+
+    def fail(self: object) -> None:
         if self.time_step == 2:  # type: ignore[attr-defined]
             raise ZeroDivisionError("as planned")
         plain(self)
 
-    monkeypatch.setattr(model, "run_spk", failing)
+    monkeypatch.setattr(failing, "run_spk", fail)
     session = BACKENDS[name]().load(simple_program())
     pids = session._cluster.pids
     started = time.monotonic()
-    with pytest.raises(BackendError, match=rf"{model.__name__} raised ZeroDivisionError\('as planned'\)"):
+    with pytest.raises(BackendError, match=rf"{failing.__name__} raised ZeroDivisionError\('as planned'\)"):
         [session.run(silence(session.program)) for _ in range(3)]
     assert time.monotonic() - started < SOON_S
     assert gone(pids)
@@ -106,18 +118,15 @@ def test_an_exception_in_a_process_model(name: str, monkeypatch: pytest.MonkeyPa
         session.run(silence(session.program))
 
 
-def test_an_exception_while_a_process_model_is_built(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lava.proc.lif.models import PyLifModelBitAcc
-
-    from hardware_sims.lava.fused import FusedModel
-
+def test_an_exception_while_a_process_model_is_built(
+    model: tuple[str, type], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def failing(self: object, proc_params: object) -> None:
         raise ZeroDivisionError("as planned")
 
-    model = FusedModel if name == "lava-fused" else PyLifModelBitAcc
-    monkeypatch.setattr(model, "__init__", failing)
+    monkeypatch.setattr(model[1], "__init__", failing)
     with pytest.raises(BackendError, match="as planned"):
-        BACKENDS[name]().load(simple_program())
+        BACKENDS[model[0]]().load(simple_program())
     assert not multiprocessing.active_children()
 
 
