@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.fuzz import for_lava
 from hardware_sims.lava import LavaBackend, LavaFusedBackend
 from hardware_sims.lava.baseline import ticks_per_second
 from hardware_sims.loihi import DefinitionBackend
@@ -21,35 +22,9 @@ from strl.testing import random_program, random_spikes
 pytestmark = pytest.mark.lava
 
 
-def feasible(synapse: Synapse) -> Synapse:
-    """The synapse with weights that Lava can keep: even ones where the signs differ."""
-    weight = synapse.weight
-    if weight.min() < 0 and (weight.max() > 0 or weight.min() < -255):
-        weight = np.clip(weight & ~1, -256, 254)
-    return replace(synapse, weight=weight)
-
-
 def stock_program(seed: int) -> Program:
-    """A random program that stock processes can run; under ``reset`` its synapses lead forward only."""
-    program = random_program(seed)
-    synapses = [feasible(s) for s in program.synapses]
-    if program.schedule.state == "carry":
-        return replace(program, synapses=tuple(synapses))
-    rank = {p.name: int(p.name[3:]) if isinstance(p.kind, Lif) else -1 for p in program.populations}
-    synapses = [replace(s, delay=(s.delay - 1) % 3 + 1) for s in synapses if rank[s.pre] < rank[s.post]]
-    offsets = dict.fromkeys(rank, 0)
-    for name in sorted(rank, key=rank.__getitem__):
-        arrivals = [offsets[s.pre] + s.delay for s in synapses if s.post == name]
-        offsets[name] = max(arrivals, default=0)
-    total = program.schedule.total + max(offsets.values())
-    late = program.readout.stop - program.readout.start
-    return replace(
-        program,
-        populations=tuple(replace(p, offset=offsets[p.name]) for p in program.populations),
-        synapses=tuple(synapses),
-        schedule=replace(program.schedule, total=total),
-        readout=replace(program.readout, start=total - late, stop=total),
-    )
+    """A random program of plain neurons that stock processes can run."""
+    return for_lava(random_program(seed))
 
 
 def agree(tested: Session, truth: Session, seed: int, decisions: int) -> str:
@@ -157,7 +132,7 @@ def test_weights_that_lava_would_change_are_refused() -> None:
 def test_dropped_spikes_are_refused() -> None:
     program = next(p for p in map(random_program, range(100)) if has_blanked(p))
     with pytest.raises(BackendError, match="before a decision's reset") as caught:
-        LavaBackend().load(replace(program, synapses=tuple(map(feasible, program.synapses))))
+        LavaBackend().load(program)
     assert "lava-fused" in caught.value.hint
 
 
