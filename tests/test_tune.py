@@ -317,3 +317,19 @@ def test_bit_planes_of_any_encoder_are_the_programs_input() -> None:
     levels = code.encode(observations, 6, [np.random.default_rng(0)] * 5)
     weights = np.array([1, 2, 4, 8, 16, -32])
     np.testing.assert_array_equal(np.tensordot(drive.numpy().reshape(6, 5, 6, 4), weights, (2, 0)), levels)
+
+
+def test_the_table_of_the_docs_is_that_of_the_committed_results() -> None:
+    from benchmarks.bits import DOCS, RESULTS, START, STOP, table
+
+    rows = json.loads(RESULTS.read_text("utf-8"))["rows"]
+    shown = DOCS.read_text("utf-8").split(START)[1].split(STOP)[0]
+    assert shown.strip() == table(rows)
+    assert {(r["env"], r["weight_bits"]) for r in rows} == {
+        (env, bits) for env in ("CartPole-v1", "LunarLander-v3", "Acrobot-v1") for bits in (8, 4, 3, 2)
+    }
+    for row in rows:
+        assert row["spikes"]["decisions"] >= 10_000
+        assert row["spikes"]["mismatched"] == row["spikes"]["readouts"] == 0
+        assert row["within_5_percent"] == (abs(row["share"]) <= 0.05)
+        assert row["within_5_percent"] or row["weight_bits"] < 4
