@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from lava.magma.compiler.compiler_graphs import ProcGroupDiGraphs
 from lava.magma.compiler.utils import PortInitializer
 from lava.magma.core.process.ports.ports import create_port_id
 from lava.magma.core.process.process import ProcessServer
@@ -25,26 +26,19 @@ from lava.magma.core.run_configs import Loihi1SimCfg
 from numpy.typing import NDArray
 
 from hardware_sims.lava.network import StockNetwork
-from strl.errors import BackendError
 
 Trace = dict[str, dict[str, NDArray[np.int64]]]
 
 
 class Inline:
-    """The models of a network.
-
-    Raises:
-        BackendError: Lava cannot compile or build the network.
-    """
+    """The models of a network; what Lava or a model raises comes through."""
 
     def __init__(self, network: StockNetwork) -> None:
         self._network = network
         self._senders: dict[Any, list[_Sender]] = {}
         try:
-            with _quiet():
+            with _quiet(), _discovered_once():
                 self._models = self._build()
-        except Exception as error:
-            raise BackendError(f"backend 'lava': Lava cannot compile the program: {error!r}") from error
         finally:
             gone = {id(p) for p in network.processes}
             server = ProcessServer()
@@ -56,7 +50,7 @@ class Inline:
                     _listen(getattr(self._models[process], port), self._rows[name].setdefault(key, []))
 
     def steps(self, number: int) -> None:
-        """Advance the network; what a model raises comes through."""
+        """Advance the network."""
         with _quiet():
             for _ in range(number):
                 self._step()
@@ -154,6 +148,26 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+_MODELS: dict[type, Any] = {}
+_find = ProcGroupDiGraphs._find_proc_models
+
+
+@contextmanager
+def _discovered_once() -> Iterator[None]:
+    """Lava executes every module beside a process to find its models, anew for each, and keeps them all."""
+
+    def find(proc: Any) -> Any:
+        if type(proc) not in _MODELS:
+            _MODELS[type(proc)] = _find(proc)
+        return _MODELS[type(proc)]
+
+    ProcGroupDiGraphs._find_proc_models = staticmethod(find)
+    try:
+        yield
+    finally:
+        ProcGroupDiGraphs._find_proc_models = staticmethod(_find)
 
 
 def _listen(port: Any, rows: list[NDArray[Any]]) -> None:
