@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.fit import for_lava
 from hardware_sims.lava import LavaBackend, LavaFusedBackend, compat
 from hardware_sims.lava.stock import InexactError
 from hardware_sims.loihi import LoihiBackend
@@ -35,8 +36,8 @@ from strl.chip import Decision, Program, Session
 from strl.chip.program import Messages
 from strl.errors import BackendError, StrlError
 from strl.quantize.convolution import Kernel
-from strl.quantize.network import Population, Synapse
-from strl.quantize.neurons import COMPUTING, Gate, Graded, Lif, Product, Source, Ternary
+from strl.quantize.network import Population
+from strl.quantize.neurons import COMPUTING, Gate, Graded, Lif, Source
 from strl.testing import random_program, random_spikes
 from strl.testing.programs import KINDS
 
@@ -313,37 +314,6 @@ def shrink(program: Program, seed: int, load: Callable[[Program], Run], found: s
     return program, found
 
 
-def for_lava(program: Program, *, longest: int = 63) -> Program:
-    """The program with what Lava cannot do left out or made possible.
-
-    Weights become some that Lava can keep, graded and product neurons share a threshold; under ``reset``,
-    where a recurrence's spikes would be dropped, synapses lead forward only, and offsets follow from them.
-
-    Args:
-        program: any.
-        longest: delay, in ticks, of a DelaySparse, which makes its matrices anew every tick.
-    """
-    populations = tuple(_one_threshold(p) for p in program.populations)
-    synapses = [_soon(_storable(s), longest) for s in program.synapses]
-    program = replace(program, populations=populations, synapses=tuple(synapses))
-    if program.schedule.state == "carry":
-        return program
-    rank = {p.name: _rank(p) for p in populations}
-    synapses = [replace(s, delay=(s.delay - 1) % 3 + 1) for s in synapses if rank[s.pre] < rank[s.post]]
-    offsets = dict.fromkeys(rank, 0)
-    for name in sorted(rank, key=rank.__getitem__):
-        offsets[name] = max((offsets[s.pre] + s.delay for s in synapses if s.post == name), default=0)
-    late = max(offsets.values())
-    readout = program.readout
-    return replace(
-        program,
-        populations=tuple(replace(p, offset=offsets[p.name]) for p in populations),
-        synapses=tuple(synapses),
-        schedule=replace(program.schedule, total=program.schedule.total + late),
-        readout=replace(readout, start=readout.start + late, stop=readout.stop + late),
-    )
-
-
 def features(program: Program) -> Iterator[str]:
     """What a program has, for counting."""
     yield f"state {program.schedule.state}"
@@ -391,16 +361,13 @@ def _count(program: Program, decision: Decision, tally: Tally) -> None:
 
 def _traces(program: Program, ours: Trace, theirs: Trace, decision: Decision) -> str | None:
     """The first difference of two traces, by tick, then population, then a, u, v, messages."""
+    if not ours:
+        return None
     found = []
     for number, population in enumerate(program.populations):
-        here = ours.get(population.name, {})
-        there = {
-            **theirs.get(population.name, {}),
-            "sent": decision.raster[0][:, program.slices[population.name]],
-        }
-        for order, key in enumerate(("a0", "a1", "u", "v", "sent")):
-            if key not in here:
-                continue
+        here, there = ours[population.name], dict(theirs.get(population.name, {}))
+        there["sent"] = decision.raster[0][:, program.slices[population.name]]
+        for order, key in enumerate(k for k in ("a0", "a1", "u", "v", "sent") if k in there):
             different = np.argwhere(here[key] != there[key])
             if different.size:
                 tick, neuron = different[0].tolist()
@@ -431,40 +398,6 @@ def _stacked(rows: dict[str, dict[str, list[Any]]]) -> Trace:
 def _reason(error: BackendError) -> str:
     """The error without the names and numbers of one program."""
     return re.sub(r"-?\d+", "N", error.message.split(": ", 2)[-1])
-
-
-def _rank(population: Population) -> int:
-    """Place in the order of computation: −1 for what the host plays, else the number in the name."""
-    return int(re.sub(r"\D", "", population.name)) if isinstance(population.kind, COMPUTING) else -1
-
-
-def _one_threshold(population: Population) -> Population:
-    kind = population.kind
-    if isinstance(kind, Ternary) and population.size % 2 == 0:  # those are for TernaryLIF, others for ours
-        high, low = (np.full_like(kind.high, np.median(x)) for x in (kind.high, kind.low))
-        return replace(population, kind=replace(kind, high=high, low=low))
-    if not isinstance(kind, Graded | Product):
-        return population
-    return replace(population, kind=replace(kind, vth=np.full_like(kind.vth, np.median(kind.vth))))
-
-
-def _soon(synapse: Synapse, longest: int) -> Synapse:
-    dense = synapse.format == "dense" and not synapse.message_bits and not isinstance(synapse.weight, Kernel)
-    return synapse if dense else replace(synapse, delay=(synapse.delay - 1) % longest + 1)
-
-
-def _storable(synapse: Synapse) -> Synapse:
-    """Even weights where the signs differ, for that is what Lava's 8 bits hold."""
-    if isinstance(synapse.weight, Kernel):
-        return replace(synapse, weight=replace(synapse.weight, weight=_even(synapse.weight.weight)))
-    weight = synapse.weight
-    mixed = weight.min() < 0 and (weight.max() > 0 or weight.min() < -255)
-    fits = weight.min() >= -128 and weight.max() <= 127
-    return replace(synapse, weight=_even(weight)) if mixed and not fits else synapse
-
-
-def _even(weight: NDArray[np.int16]) -> NDArray[np.int16]:
-    return np.clip(weight & ~1, -256, 254).astype(np.int16)
 
 
 if __name__ == "__main__":

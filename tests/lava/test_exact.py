@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.fuzz import for_lava
+from benchmarks.fit import for_lava
 from hardware_sims.lava import LavaBackend, LavaFusedBackend
 from hardware_sims.lava.baseline import ticks_per_second
 from hardware_sims.loihi import DefinitionBackend

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import fuzz
+from benchmarks.fit import for_lava
 from hardware_sims.lava import LavaBackend, LavaFusedBackend
 from hardware_sims.lava.stock import InexactError
 from hardware_sims.loihi import DefinitionBackend, LoihiBackend
@@ -47,7 +48,7 @@ def test_every_kind_equals_lavas_models() -> None:
 
 def mixed(seed: int) -> Program:
     """A program of every kind that the stock runtime can run."""
-    return fuzz.for_lava(random_program(seed, largest=12, kinds=KINDS), longest=3)
+    return for_lava(random_program(seed, largest=12, kinds=KINDS), longest=3)
 
 
 SEEDS = (0, 1, 2, 4, 23, 26)
