@@ -50,7 +50,7 @@ ROWS = 255
 
 # Columns of the population table.
 KIND, COLUMN, SIZE, FIRST, BLOCKS, START, STOP, SYNAPSES_FROM, SYNAPSES_TO, DETAIL = range(10)
-SOURCE, LEVELS, GATE, LIF, OWING, TERNARY, GRADED, PRODUCT = range(8)
+SOURCE, GATE, LIF, OWING, LEVELS, TERNARY, GRADED, PRODUCT = range(8)  # from LEVELS on, messages are graded
 # Details of an OWING population, whose reset is not plain, and of a GRADED one; a PRODUCT's is its shift.
 SUBTRACTS, LATE = 1, 2
 RECTIFIES = 1
@@ -314,6 +314,25 @@ def _receive_listed(a, listed, table, synapse, size, wide, events, values, count
 receive_listed = compiled(_receive_listed)
 
 
+def _receive_any(a, weights, synapse, size, scratch, events, values, count):
+    """The same for any synapse; ``a`` is what goes to each port."""
+    rows, patches, listed, table = weights
+    plane, wide = scratch
+    to = a[1] if synapse[PORT] else a[0]
+    blocks = (size + LANES - 1) // LANES
+    if synapse[FORM] == SHARED:
+        receive_shared(to, patches, table, synapse, size, plane, wide, events, values, count)
+    elif synapse[FORM] == LISTED:
+        receive_listed(to, listed, table, synapse, size, wide, events, values, count)
+    elif synapse[WEIGHTED]:
+        receive_weighted(to, rows, synapse, blocks, events, values, count)
+    else:
+        receive(to, rows, synapse, blocks, events, count)
+
+
+receive_any = compiled(_receive_any)
+
+
 def _decay(x, factor):
     """x · factor / 4096, towards zero."""
     sign = x >> 31
@@ -437,6 +456,32 @@ def _pass_on(a, factors, parameters, sent, first, blocks, kind, detail):
 pass_on = compiled(_pass_on)
 
 
+def _update_any(u, v, a, parameters, fired, sent, population):
+    """``update`` for any kind; those with graded messages put them in ``sent``."""
+    kind, detail = population[KIND], population[DETAIL]
+    first, blocks = population[FIRST], population[BLOCKS]
+    if kind == LIF:
+        return update(u, v, a[0], parameters, fired, first, blocks)
+    if kind == OWING:
+        return update_owing(u, v, a[0], parameters, fired, first, blocks, detail)
+    if kind == TERNARY:
+        return update_ternary(u, v, a[0], parameters, sent, first, blocks)
+    return pass_on(a[0], a[1], parameters, sent, first, blocks, kind, detail)
+
+
+update_any = compiled(_update_any)
+
+
+def _take(levels, slot, tick, population, sent):
+    """What graded sources send: the levels of this tick, nothing after the last."""
+    for j in range(population[SIZE]):
+        level = levels[tick, slot, population[START] + j] if tick < levels.shape[0] else 0
+        sent[j // LANES, j % LANES] = level
+
+
+take = compiled(_take)
+
+
 def _note(spikes, line, events):
     """Copy spikes into a line of the raster, and the indices of those that spiked; answers how many."""
     count = 0
@@ -455,10 +500,11 @@ def _note_levels(messages, line, events, values):
     """The same for graded messages, whose values are kept as well."""
     count = 0
     for j in range(line.shape[0]):
-        line[j] = messages[j]
-        if messages[j]:
+        message = messages[j // LANES, j % LANES]
+        line[j] = message
+        if message:
             events[count] = j
-            values[count] = messages[j]
+            values[count] = message
             count += 1
     return count
 
@@ -480,8 +526,12 @@ valid = compiled(_valid)
 def _tally(raster, slot, readout, schedule, spike_counts):
     """Add a decision's raster to the counts of spikes, and to its read-out where that counts them."""
     for tick in range(raster.shape[1]):
-        for j in range(raster.shape[2]):
-            spike_counts[slot, j] += raster[slot, tick, j] != 0
+        if raster.itemsize == 1:  # spikes
+            for j in range(raster.shape[2]):
+                spike_counts[slot, j] += raster[slot, tick, j]
+        else:
+            for j in range(raster.shape[2]):
+                spike_counts[slot, j] += raster[slot, tick, j] != 0
     if schedule[READ_MEMBRANE] < 0:
         for tick in range(schedule[READ_FROM], schedule[READ_TO]):
             for j in range(schedule[READ_SIZE]):
@@ -511,20 +561,23 @@ def _run(
     spike_counts,
     active_counts,
     driven,
+    levels,
     raster,
     readout,
 ):
     """One decision of the slots ``low``..``high − 1``, ``clock`` ticks after the first.
 
-    See ``layout.Layout`` and ``session.LoihiSession`` for the arrays.
+    See ``layout.Layout`` and ``session.LoihiSession`` for the arrays. Where ``values`` is None all neurons
+    are LIF and all synapses plain; numba then leaves out what is there for others, which would cost them
+    a third of their speed.
     """
     most = populations[:, BLOCKS].max()
     a = np.zeros((most, LANES), int32)
-    factors = np.zeros((most, LANES), int32)
     fired = np.zeros((most, LANES), uint8)
-    sent = np.zeros((most, LANES), int32)
-    room = max(most * LANES, synapses[:, PLANE].max() + LANES) if len(synapses) else 1
-    plane, wide = np.zeros(room, int16), np.zeros(room, int32)
+    if values is not None:
+        factors, sent = np.zeros((most, LANES), int32), np.zeros((most, LANES), int32)
+        room = max(most * LANES, synapses[:, PLANE].max() + LANES) if len(synapses) else 1
+        plane, wide = np.zeros(room, int16), np.zeros(room, int32)
     silence = np.zeros(most * LANES, uint8)
     ones = np.ones(1, uint8)
     mask = events.shape[1] - 1
@@ -533,58 +586,46 @@ def _run(
             now = (clock + tick) & mask
             for p in range(populations.shape[0]):
                 kind, column, size = populations[p, KIND], populations[p, COLUMN], populations[p, SIZE]
-                line, noted = raster[slot, tick, column : column + size], events[slot, now, column:]
                 if kind >= LIF:
                     first, blocks = populations[p, FIRST], populations[p, BLOCKS]
                     for s in range(populations[p, SYNAPSES_FROM], populations[p, SYNAPSES_TO]):
                         then = (clock + tick - synapses[s, DELAY]) & mask
                         arriving = event_counts[slot, then, synapses[s, PRE]]
                         blanked = synapses[s, BLANK_FROM] <= tick < synapses[s, BLANK_TO]
-                        if not arriving or blanked:
-                            continue
-                        spiked = events[slot, then, synapses[s, PRE_COLUMN] :]
-                        if synapses[s, FORM] == DENSE and not synapses[s, PORT] | synapses[s, WEIGHTED]:
-                            receive(a, rows, synapses[s], blocks, spiked, arriving)
-                            continue
-                        to = factors if synapses[s, PORT] else a
-                        came = values[slot, then, synapses[s, PRE_COLUMN] :]
-                        if synapses[s, FORM] == SHARED:
-                            receive_shared(
-                                to, patches, table, synapses[s], size, plane, wide, spiked, came, arriving
-                            )
-                        elif synapses[s, FORM] == LISTED:
-                            receive_listed(to, listed, table, synapses[s], size, wide, spiked, came, arriving)
-                        elif synapses[s, WEIGHTED]:
-                            receive_weighted(to, rows, synapses[s], blocks, spiked, came, arriving)
-                        else:
-                            receive(to, rows, synapses[s], blocks, spiked, arriving)
-                    if tick == populations[p, START]:
+                        if arriving and not blanked:
+                            spiked = events[slot, then, synapses[s, PRE_COLUMN] :]
+                            if values is None:
+                                receive(a, rows, synapses[s], blocks, spiked, arriving)
+                            else:
+                                came = values[slot, then, synapses[s, PRE_COLUMN] :]
+                                weights, scratch = (rows, patches, listed, table), (plane, wide)
+                                to = a, factors
+                                receive_any(to, weights, synapses[s], size, scratch, spiked, came, arriving)
+                    if tick == populations[p, START] and (values is None or kind != LEVELS):
                         u[slot, first : first + blocks] = 0
                         v[slot, first : first + blocks] = 0
-                    detail = populations[p, DETAIL]
-                    if kind == LIF:
+                    if values is None:
                         active = update(u[slot], v[slot], a, parameters, fired, first, blocks)
-                    elif kind == OWING:
-                        active = update_owing(u[slot], v[slot], a, parameters, fired, first, blocks, detail)
-                    elif kind == TERNARY:
-                        active = update_ternary(u[slot], v[slot], a, parameters, sent, first, blocks)
+                    elif kind == LEVELS:
+                        active = 0
+                        take(levels, slot, tick, populations[p], sent)
                     else:
-                        active = pass_on(a, factors, parameters, sent, first, blocks, kind, detail)
+                        inputs = a, factors
+                        active = update_any(u[slot], v[slot], inputs, parameters, fired, sent, populations[p])
                     active_counts[slot, p] += active
-                if LIF <= kind <= OWING:
-                    count = note(fired.reshape(-1), line, noted)
-                elif kind > OWING:
-                    count = note_levels(sent.reshape(-1), line, noted, values[slot, now, column:])
+                    spikes = fired.reshape(-1)
                 elif kind == SOURCE and tick < schedule[TICKS]:
-                    count = note(driven[tick, slot, populations[p, START] :], line, noted)
-                elif kind == LEVELS and tick < schedule[TICKS]:
-                    levels = driven[tick, slot, populations[p, START] :]
-                    count = note_levels(levels, line, noted, values[slot, now, column:])
+                    spikes = driven[tick, slot, populations[p, START] :]
                 elif kind == GATE and populations[p, START] <= tick < populations[p, STOP]:
-                    count = note(ones, line, noted)
+                    spikes = ones
                 else:
-                    count = note(silence, line, noted)
-                event_counts[slot, now, p] = count
+                    spikes = silence
+                line = raster[slot, tick, column : column + size]
+                noted = events[slot, now, column:]
+                if values is None or kind < LEVELS:
+                    event_counts[slot, now, p] = note(spikes, line, noted)
+                else:
+                    event_counts[slot, now, p] = note_levels(sent, line, noted, values[slot, now, column:])
             if schedule[READ_MEMBRANE] >= 0 and tick == schedule[READ_TO] - 1:
                 for j in range(schedule[READ_SIZE]):
                     readout[slot, j] = v[slot, schedule[READ_MEMBRANE] + j // LANES, j % LANES]

@@ -40,6 +40,7 @@ class Layout:
         parameters: int32 [4, blocks, LANES].
         first: block at which the parameters, and the state, of each computing population begin, by name.
         ring: ticks of spikes that are kept, a power of two above the longest delay.
+        plain: all neurons are LIF that reset to zero at once, and all synapses dense and for spikes.
     """
 
     schedule: Table
@@ -52,6 +53,7 @@ class Layout:
     parameters: NDArray[np.int32]
     first: dict[str, int]
     ring: int
+    plain: bool
 
 
 def layout(program: Program) -> Layout:
@@ -77,6 +79,8 @@ def layout(program: Program) -> Layout:
         parameters=np.concatenate(parameters, axis=1),
         first=first,
         ring=1 << longest.bit_length(),
+        plain=bool((populations[:, kernel.KIND] <= kernel.LIF).all())
+        and not synapses[:, [kernel.FORM, kernel.WEIGHTED, kernel.PORT]].any(),
     )
 
 

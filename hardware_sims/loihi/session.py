@@ -55,7 +55,7 @@ class LoihiSession:
         # of each population did.
         self._events = np.zeros((batch, plan.ring, program.neurons), np.int32)
         graded = program.neurons if program.message is np.int32 else 0
-        self._values = np.zeros((batch, plan.ring, graded), np.int32)
+        self._values = None if plan.plain else np.zeros((batch, plan.ring, graded), np.int32)
         self._event_counts = np.zeros((batch, plan.ring, len(program.populations)), np.int32)
         # What the kernel takes in every call, in its order.
         weights = (plan.rows, plan.patches, plan.listed, plan.table)
@@ -93,7 +93,8 @@ class LoihiSession:
         readout = np.zeros(self._readout_shape, np.int32)
         if spikes.dtype != np.uint8 or not kernel.valid(spikes):
             check_values(spikes, self.program)  # says which
-        arrays = (self._clock, *self._plan, *self._state, spikes, raster, readout)
+        driven, levels = _divided(spikes)
+        arrays = (self._clock, *self._plan, *self._state, driven, levels, raster, readout)
         if self._pool is None:
             kernel.run(0, self.batch, *arrays)
         else:
@@ -117,7 +118,7 @@ class LoihiSession:
         readout = np.empty(self._readout_shape, np.int32)
         if spikes.dtype == np.uint8:
             kernel.valid(spikes)
-        kernel.run(0, 0, self._clock, *self._plan, *self._state, spikes, raster, readout)
+        kernel.run(0, 0, self._clock, *self._plan, *self._state, *_divided(spikes), raster, readout)
 
     def _share(self, pool: ThreadPoolExecutor, arrays: tuple[Any, ...]) -> None:
         waiting = [pool.submit(kernel.run, low, high, *arrays) for low, high in self._slots[1:]]
@@ -130,6 +131,13 @@ class LoihiSession:
         stateful = {p.name for p in self.program.populations if isinstance(p.kind, Lif | Ternary)}
         first = {n: block * LANES for n, block in self._layout.first.items() if n in stateful}
         return {name: flat[:, at : at + self.program.population(name).size] for name, at in first.items()}
+
+
+def _divided(messages: Messages) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Input as the kernel takes it: as spikes, and as levels where some are."""
+    if messages.dtype == np.uint8:
+        return messages.view(np.uint8), np.zeros((0, 0, 0), np.int32)
+    return (messages != 0).astype(np.uint8), messages.view(np.int32)
 
 
 def _shares(program: Program, batch: int, threads: int) -> list[tuple[int, int]]:
