@@ -78,6 +78,10 @@ def twice():
     return policy(lambda m, x: m.lif2(m.fc2(m.middle(m.middle(m.lif1(m.fc1(x)))))), middle=nn.Linear(12, 12))
 
 
+def default():
+    return policy(reset_mechanism="subtract", reset_delay=True)
+
+
 def subtract():
     return policy(reset_mechanism="subtract")
 
@@ -214,6 +218,22 @@ class TestExport:
             assert word in message
         assert not (tmp_path / "x").exists()
 
+    def test_snntorchs_default_neuron_runs_on_loihi2(
+        self, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = str(tmp_path / "x.bundle")
+        assert main(["export", f"{home}/own.py:default", "--chip", "loihi2", "-o", out]) == 0
+        capsys.readouterr()
+        assert main(["run", out, "--episodes", "2", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        energy = found["energy"]
+        assert energy["profile"] == "loihi2-estimate"
+        low, high = energy["band_j"]
+        assert 0 < low < high / 1.5
+        assert {"spike", "message", "host_power", "neuron_time"} <= set(energy["missing"])
+        text = (tmp_path / "x.bundle" / "program.txt").read_text()
+        assert "reset=subtract late" in text
+
     def test_reset_by_subtraction_still_leaves_as_nir(self, home: Path, tmp_path: Path) -> None:
         out = tmp_path / "x.nir"
         assert main(["export", f"{home}/own.py:subtract", "--target", "nir", "-o", str(out)]) == 0
@@ -224,7 +244,7 @@ class TestExport:
         ("arguments", "code", "words"),
         [
             (["own.nir", "--target", "loihl"], 2, ("there is no target 'loihl'", "did you mean 'loihi'?")),
-            (["own.nir", "--chip", "loihi7"], 4, ("there is no chip 'loihi7'", "loihi1")),
+            (["own.nir", "--chip", "loihi7"], 4, ("there is no chip 'loihi7'", "loihi2")),
             (["own.nir", "--weight-bits", "9"], 4, ("weight bits = 9, must be 2..8",)),
             (["own.bundle", "--weight-bits", "4"], 2, ("is a bundle, whose weights are rounded",)),
             (["own.bundle", "--chip", "loihi2"], 2, ("is a bundle for loihi1, not for loihi2",)),
@@ -323,10 +343,10 @@ class TestInspect:
             "  hint: export the policy again\n",
         )
         manifest = tmp_path / "x" / "manifest.json"
-        manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 2'))
+        manifest.write_text(manifest.read_text().replace('"format_version": 2', '"format_version": 3'))
         code, message = refused(capsys, "inspect", tmp_path / "x")
         assert code == 5
-        assert "is bundle format 2" in message
+        assert "is bundle format 3" in message
         manifest.unlink()
         code, message = refused(capsys, "inspect", tmp_path / "x")
         assert (code, "it has no manifest.json" in message) == (5, True)

@@ -21,7 +21,7 @@ from strl.ir.nodes import Node
 from strl.ir.reference import Reference
 from strl.ir.semantics import State
 from strl.quantize import Gate
-from strl.quantize.grid import Grid
+from strl.quantize.grid import RESETS, Grid
 from strl.quantize.quantize import quantize
 
 Rng = np.random.Generator
@@ -86,6 +86,15 @@ def random_network(rng: Rng, *, skip: bool, recurrent: bool, bias: bool, late: b
     return Network(nodes=nodes, edges=(*edges, (before, "output")))
 
 
+def with_reset(network: Network, reset: str) -> Network:
+    kind: Any = reset.split()[0]
+    nodes = {
+        name: replace(node, reset=kind, reset_delay="late" in reset) if isinstance(node, LIF) else node
+        for name, node in network.nodes.items()
+    }
+    return replace(network, nodes=nodes)
+
+
 def program_of(network: Network, meaning: Semantics, *, bits: int = 1, grid: Grid | None = None) -> Program:
     spec = chip("loihi1")
     made = with_formats(quantize(network, meaning, grid=grid or Grid(), bits=bits))
@@ -109,14 +118,16 @@ def program_of(network: Network, meaning: Semantics, *, bits: int = 1, grid: Gri
     late=st.booleans(),
     state=st.sampled_from(["reset", "carry"]),
     bits=st.sampled_from([1, 3]),
+    reset=st.sampled_from(RESETS),
 )
 def test_a_network_on_the_grid_loses_nothing(
-    seed: int, skip: bool, recurrent: bool, bias: bool, late: bool, state: State, bits: int
+    seed: int, skip: bool, recurrent: bool, bias: bool, late: bool, state: State, bits: int, reset: str
 ) -> None:
     rng = np.random.default_rng(seed)
     network = random_network(rng, skip=skip, recurrent=recurrent, bias=bias, late=late)
+    network = with_reset(network, reset)
     meaning = semantics(state=state, rest=5 if state == "carry" else 0)
-    program = program_of(network, meaning, bits=bits)
+    program = program_of(network, meaning, bits=bits, grid=Grid(resets=RESETS))
     batch, decisions, ticks = 3, 4, meaning.ticks
     session, reference = DefinitionSession(program, batch), Reference(network, batch)
     width = program.sources[0].size

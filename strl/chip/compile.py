@@ -53,6 +53,7 @@ def compile_network(
         weight_bits=bits,
         exponents=(chip.limit("weight_exp_min"), chip.limit("weight_exp_max")),
         threshold_max=chip.limit("threshold_max"),
+        resets=chip.resets,
     )
     quantized = quantize(network, semantics, grid=grid, bits=code.bits, unit=code.unit)
     quantized = with_formats(quantized)

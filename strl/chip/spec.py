@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from strl.content import Content
 from strl.errors import ChipError
+from strl.quantize.grid import RESETS
 from strl.registry import suggest
 
 Status = Literal["primary", "secondary", "remembered", "derived"]
@@ -53,6 +54,7 @@ class ChipSpec(Content):
         name: such as ``"loihi1"``.
         limits: figure by name, see ``strl/chip/specs/loihi1.toml`` for what each means.
         energy: profile → event → figure (J, s or W).
+        resets: the resets that its neurons have, see ``strl.quantize.Grid``.
         toml: the file's text, so that a bundle can carry the chip it was made for.
     """
 
@@ -60,6 +62,7 @@ class ChipSpec(Content):
     limits: Figures
     energy: Mapping[str, Figures]
     toml: str
+    resets: tuple[str, ...] = ("zero",)
 
     def limit(self, name: str) -> int:
         """A limit as a whole number."""
@@ -100,9 +103,17 @@ def parse(toml: str, where: str) -> ChipSpec:
                 }
             ),
             toml=toml,
+            resets=_resets(table.get("features", {}), where),
         )
     except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ChipError(f"{where}: not a chip: {error!r}") from error
+
+
+def _resets(features: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    found = features.get("resets", ["zero"])
+    if set(features) - {"resets"} or not isinstance(found, list) or not set(found) <= set(RESETS):
+        raise ChipError(f"{where}: features has {dict(features)}, must be resets out of {', '.join(RESETS)}")
+    return tuple(found)
 
 
 def _figures(table: Mapping[str, Mapping[str, Any]], where: str) -> Figures:

@@ -234,6 +234,7 @@ def _missing(figures: Figures, activity: ActivityCounts) -> tuple[str, ...]:
         "synop_dense": activity.synops_dense.any(),
         "synop_sparse": activity.synops_sparse.any(),
         "neuron_access": activity.updates.any(),
+        "neuron_time": activity.updates.any(),  # without it a tick has no length, and static power no energy
         "spike": activity.spikes.any(),
         "message": activity.messages_out.any(),
         "hop_ew": activity.hops_ew > 0,

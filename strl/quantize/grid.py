@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
 
+RESETS = ("zero", "zero late", "subtract", "subtract late")
+"""How neurons can reset; ``late`` is in the tick after the spike."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
@@ -19,12 +22,14 @@ class Grid:
         weight_bits: 2..8 bits of a signed weight, 8 meaning −256..254 in steps of 2.
         exponents: least and greatest weight exponent.
         threshold_max: greatest threshold mantissa.
+        resets: those of ``RESETS`` that the neurons have.
         sum_max: bound that the synaptic sum of a tick keeps, in every input (Loihi 1: 2¹⁵ − 1).
     """
 
     weight_bits: int = 8
     exponents: tuple[int, int] = (-7, 7)
     threshold_max: int = 131071
+    resets: tuple[str, ...] = ("zero",)
     sum_max: int = 2**15 - 1
 
     @property

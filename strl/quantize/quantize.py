@@ -27,7 +27,7 @@ from strl.ir.semantics import Semantics
 from strl.quantize.connections import Connection, connections, output_population
 from strl.quantize.grid import Grid, decay_u, decay_v
 from strl.quantize.network import Population, QuantizedNetwork, ReadoutWindow, Schedule, Synapse
-from strl.quantize.neurons import Gate, Lif, Source
+from strl.quantize.neurons import Gate, Lif, Reset, Source
 
 Float = NDArray[np.float64]
 U_MAX = 2**17 - 1
@@ -60,7 +60,7 @@ def quantize(
     """
     network = fold(network)
     for name in network.of(LIF):
-        _check_neurons(name, _lif(network, name), semantics)
+        _check_neurons(name, _lif(network, name), grid)
     joins = connections(network)
     populations = [network.input, *network.of(LIF)]
     start = offsets(populations, [(c.pre, c.post, c.delay) for c in joins], network.input)
@@ -153,20 +153,21 @@ def _lif(network: Network, name: str) -> LIF:
     return node
 
 
-def _check_neurons(name: str, lif: LIF, semantics: Semantics) -> None:
+def _check_neurons(name: str, lif: LIF, grid: Grid) -> None:
     if lif.silent:
         return
     if np.isinf(lif.threshold).any():
         raise ChipError(f"{name}: some thresholds are infinite and some are not")
     if (lif.threshold < 0).any():
         raise ChipError(f"{name}: threshold = {lif.threshold.min():g}, must not be negative")
-    if lif.reset != "zero":
+    late = " late" if lif.reset_delay else ""
+    if not {lif.reset, f"{lif.reset} late"} & set(grid.resets):
         raise ChipError(
             f"{name}: reset = {lif.reset!r}; this chip's neurons reset to zero",
             hint="train with snn.Leaky(reset_mechanism='zero', reset_delay=False); "
             "a trained policy loses its return if only the reset is changed",
         )
-    if lif.reset_delay:
+    if f"{lif.reset}{late}" not in grid.resets:
         raise ChipError(
             f"{name}: resets one tick after its spike; this chip's neurons reset in the same tick",
             hint="train with reset_delay=False",
@@ -237,7 +238,11 @@ def _biases(
 def _neurons(lif: LIF, scale: float, grid: Grid) -> Lif:
     highest = np.full(lif.size, grid.threshold_max, np.int32)
     vth = highest if lif.silent else np.round(lif.threshold * scale).astype(np.int32)
-    return Lif(du=np.maximum(decay_u(lif.alpha), 0), dv=decay_v(lif.beta), vth=vth)
+    du, dv = np.maximum(decay_u(lif.alpha), 0), decay_v(lif.beta)
+    if lif.silent:
+        return Lif(du=du, dv=dv, vth=vth)
+    reset: Reset = "subtract" if lif.reset == "subtract" else "zero"
+    return Lif(du=du, dv=dv, vth=vth, reset=reset, reset_delay=lif.reset_delay)
 
 
 def _neuron_errors(
@@ -281,6 +286,8 @@ def _scale(
     worst_u = _sustained(total, (4095 - du) / 4096, semantics)
     worst_v = _sustained(worst_u, (4096 - dv) / 4096, semantics)
     threshold = 0.0 if lif.silent else float(lif.threshold.max())
+    if lif.reset == "subtract" and not lif.silent:  # which can take v a threshold below what sums make
+        worst_v = worst_v + lif.threshold
     must = [
         _ratio(U_MAX, worst_u),
         _ratio(grid.threshold_max, threshold),
