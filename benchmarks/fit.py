@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,14 +10,13 @@ from numpy.typing import NDArray
 from strl.chip import Program
 from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population, Synapse
-from strl.quantize.neurons import COMPUTING, Graded, Product, Ternary
+from strl.quantize.neurons import Graded, Product, Ternary
 
 
 def for_lava(program: Program, *, longest: int = 63) -> Program:
     """The program with what Lava cannot do left out or made possible.
 
-    Weights become some that Lava can keep, graded and product neurons share a threshold; under ``reset``,
-    where a recurrence's spikes would be dropped, synapses lead forward only, and offsets follow from them.
+    Weights become some that Lava can keep, and graded and product neurons share a threshold.
 
     Args:
         program: any.
@@ -26,28 +24,7 @@ def for_lava(program: Program, *, longest: int = 63) -> Program:
     """
     populations = tuple(_one_threshold(p) for p in program.populations)
     synapses = [_soon(_storable(s), longest) for s in program.synapses]
-    program = replace(program, populations=populations, synapses=tuple(synapses))
-    if program.schedule.state == "carry":
-        return program
-    rank = {p.name: _rank(p) for p in populations}
-    synapses = [replace(s, delay=(s.delay - 1) % 3 + 1) for s in synapses if rank[s.pre] < rank[s.post]]
-    offsets = dict.fromkeys(rank, 0)
-    for name in sorted(rank, key=rank.__getitem__):
-        offsets[name] = max((offsets[s.pre] + s.delay for s in synapses if s.post == name), default=0)
-    late = max(offsets.values())
-    readout = program.readout
-    return replace(
-        program,
-        populations=tuple(replace(p, offset=offsets[p.name]) for p in populations),
-        synapses=tuple(synapses),
-        schedule=replace(program.schedule, total=program.schedule.total + late),
-        readout=replace(readout, start=readout.start + late, stop=readout.stop + late),
-    )
-
-
-def _rank(population: Population) -> int:
-    """Place in the order of computation: −1 for what the host plays, else the number in the name."""
-    return int(re.sub(r"\D", "", population.name)) if isinstance(population.kind, COMPUTING) else -1
+    return replace(program, populations=populations, synapses=tuple(synapses))
 
 
 def _one_threshold(population: Population) -> Population:

@@ -5,8 +5,8 @@ network and builds the models, ports and variables; only its channels are replac
 sent to the channel's type as Lava's do.
 
 What makes an order possible: a synapse first sends what it summed in the tick before. So its buffer is
-delivered early, then neurons run, the host, and last the synapses, whose real messages must equal those that
-were delivered. Import after ``compat.load()``.
+delivered early, then blanks and neurons run, the host, and last the synapses, whose real messages must equal
+those that were delivered. Import after ``compat.load()``.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ class Inline:
             buffer = model.a_buf if hasattr(process, "a_buf") else model.a_buff
             for sender in self._senders.get(process, ()):
                 sender.deliver(buffer[:, 0] if hasattr(process, "delays") else buffer)
+        for process in self._network.blanks.values():
+            self._tick(process)
         for name, process in self._network.neurons.items():
             model = self._tick(process)
             if hasattr(process, "u"):

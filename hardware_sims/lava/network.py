@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hardware_sims.lava.blank import Blank
 from hardware_sims.lava.host import heard, host, played
 from hardware_sims.lava.populations import HOSTED, entry, neurons
 from hardware_sims.lava.runtime import shared
 from hardware_sims.lava.stock import InexactError
 from hardware_sims.lava.synapses import connect, graded, largest_message, synapse
 from strl.chip.program import Messages, Program
-from strl.errors import BackendError
 
 STATE = ("u", "v", "a_buff", "a_buf")
 """Variables of stock processes that a new episode clears; Conv spells its buffer differently."""
@@ -32,6 +32,7 @@ class StockNetwork:
         host: the process that plays input and records, see ``hardware_sims.lava.host``.
         neurons: process by population.
         synapses: process by synapse.
+        blanks: by synapse, what drops its messages from before a reset, where there could be any.
         raster: messages [ticks, neurons] in shared memory, one decision; what sources and gates do is written
             there before it, what the others did stands there after it.
         membrane: int32 [n] in shared memory: the potential that is read out, where one is.
@@ -42,6 +43,7 @@ class StockNetwork:
     host: Any
     neurons: dict[str, Any]
     synapses: dict[str, Any]
+    blanks: dict[str, Any]
     raster: Messages
     membrane: NDArray[np.int32]
     driven: NDArray[np.int64]
@@ -59,7 +61,7 @@ class StockNetwork:
 
     @property
     def processes(self) -> list[Any]:
-        return [self.host, *self.neurons.values(), *self.synapses.values()]
+        return [self.host, *self.neurons.values(), *self.synapses.values(), *self.blanks.values()]
 
     @property
     def state(self) -> list[tuple[Any, str]]:
@@ -80,7 +82,6 @@ def build(program: Program, *, record: bool = True, ticks: int | None = None) ->
     Raises:
         BackendError: what stock processes cannot do exactly; names the population or synapse.
     """
-    _require_stock(program)
     slices = program.slices
     hosted = [p for p in program.populations if isinstance(p.kind, HOSTED)]
     computing = [p for p in program.populations if not isinstance(p.kind, HOSTED)]
@@ -98,8 +99,13 @@ def build(program: Program, *, record: bool = True, ticks: int | None = None) ->
     )
     senders = {p.name: getattr(ears, played(k)) for k, p in enumerate(hosted)}
     senders |= {name: process.s_out for name, process in made.items()}
+    blanks = _blanks(program)
     for s in program.synapses:
-        connect(s, senders[s.pre], joints[s.name], entry(made[s.post], s))
+        into = entry(made[s.post], s)
+        if s.name in blanks:
+            blanks[s.name].a_out.connect(into)
+            into = blanks[s.name].a_in
+        connect(s, senders[s.pre], joints[s.name], into)
     if record:
         for number, population in enumerate(computing):
             made[population.name].s_out.connect(getattr(ears, heard(number)))
@@ -110,6 +116,7 @@ def build(program: Program, *, record: bool = True, ticks: int | None = None) ->
         host=ears,
         neurons=made,
         synapses=joints,
+        blanks=blanks,
         raster=raster,
         membrane=membrane,
         driven=np.concatenate([np.zeros(0, np.int64), *driven]),
@@ -117,16 +124,12 @@ def build(program: Program, *, record: bool = True, ticks: int | None = None) ->
     )
 
 
+def _blanks(program: Program) -> dict[str, Any]:
+    total = program.schedule.total
+    ticks = {s: frozenset(t for t in range(total) if program.blanked(s, t)) for s in program.synapses}
+    return {s.name: Blank(size=s.shape[0], ticks=found, total=total) for s, found in ticks.items() if found}
+
+
 def _room(program: Program) -> dict[str, tuple[slice, int]]:
     limits = [(s, largest_message(s)) for s in program.synapses if graded(program, s)]
     return {s.name: (program.slices[s.pre], limit) for s, limit in limits if limit is not None}
-
-
-def _require_stock(program: Program) -> None:
-    for s in program.synapses:
-        if any(program.blanked(s, tick) for tick in range(program.schedule.total)):
-            raise BackendError(
-                f"backend 'lava': {s.name}: its spikes from before a decision's reset are dropped, and "
-                "Lava's stock processes cannot drop a spike on its way",
-                hint="use --backend lava-fused, or a policy with state='carry'",
-            )

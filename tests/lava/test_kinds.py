@@ -34,7 +34,7 @@ PROCESSES = {
         "GradedReluVec",
         "ProdNeuron",
     ),
-    *("Dense", "DelayDense", "Sparse", "DelaySparse", "Conv"),
+    *("Dense", "DelayDense", "Sparse", "DelaySparse", "Conv", "Blank"),
 }
 
 
