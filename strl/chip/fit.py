@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from strl.chip.compile import Compiled
+from strl.chip.overflow import bounds
 from strl.chip.place import usage
 
 
 def utilization(compiled: Compiled) -> dict[str, Any]:
     """Plain data: cores used of those there are, and for each core used, limit and share by name.
 
-    ``binding`` is the limit that the core comes closest to.
+    ``binding`` is the limit that the core comes closest to; ``sums`` is what ``overflow`` proves of the sums.
     """
     chip = compiled.program.chip
     cores = []
@@ -22,7 +23,12 @@ def utilization(compiled: Compiled) -> dict[str, Any]:
         }
         binding = max(limits, key=lambda name: limits[name]["share"])
         cores.append({"core": core, "binding": binding, "limits": limits})
-    return {"chip": chip.name, "cores": {"used": len(cores), "limit": chip.limit("cores")}, "each": cores}
+    return {
+        "chip": chip.name,
+        "cores": {"used": len(cores), "limit": chip.limit("cores")},
+        "each": cores,
+        "sums": {name: bound.to_dict() for name, bound in bounds(compiled.program).items()},
+    }
 
 
 def summary(compiled: Compiled) -> dict[str, Any]:

@@ -55,6 +55,9 @@ def _prose(found: dict[str, Any]) -> list[str]:
         "",
         *_cores(found["utilization"]),
         "",
+        "sums, in any input",
+        *(f"  {name:<24} {_sums(record)}" for name, record in found["utilization"]["sums"].items()),
+        "",
         "rounding, relative to the largest weight, threshold or decay",
         *(_rounding(name, error) for name, error in found["quantization"].items()),
     ]
@@ -64,6 +67,20 @@ def _rounding(name: str, error: dict[str, float]) -> str:
     floor = error.get("floor", 0.0)
     lost = f"  and up to {floor:.2e} off each sum, by its negative exponent" if floor else ""
     return f"  {name:<24} rms {error['rms']:.2e}  largest {error['largest']:.2e}{lost}"
+
+
+def _sums(record: dict[str, Any]) -> str:
+    """What is proved of one population's synaptic sum and current."""
+    parts = []
+    for name, unit in (("sum", "synaptic sum"), ("current", "u")):
+        found = record[name]
+        verdict = (
+            f"{found['can_exceed']} neurons can exceed it, number {found['neuron']} the furthest"
+            if found["can_exceed"]
+            else "proved"
+        )
+        parts.append(f"{unit} ≤ {found['worst']:.0f} of {found['limit']}: {verdict}")
+    return "; ".join(parts)
 
 
 def _codec(part: dict[str, Any]) -> str:
