@@ -268,20 +268,25 @@ def _receive_shared(a, patches, table, synapse, size, plane, wide, events, value
     """
     left, right = max(synapse[EXPONENT], 0), max(-synapse[EXPONENT], 0)
     places, gather, width = synapse[PLACES], synapse[GATHER], synapse[WIDTH]
+    span, stride = synapse[SPAN], synapse[STRIDE]
     narrow = not synapse[WEIGHTED] and count <= synapse[MOST]
     for e in range(count):
         place = np.int64(table[places + events[e]])
         patch = np.int64(table[synapse[PATCHES] + events[e]])
-        for _ in range(synapse[SPAN]):
+        if narrow:
+            for _ in range(span):
+                for b in range(width):
+                    at = place + b * LANES
+                    store(plane, at, load(plane, at) + load(patches, patch + b))
+                place += stride
+                patch += width
+            continue
+        value = values[e] if synapse[WEIGHTED] else int32(1)
+        for _ in range(span):
             for b in range(width):
                 at = place + b * LANES
-                if narrow:
-                    store(plane, at, load(plane, at) + load(patches, patch + b))
-                elif synapse[WEIGHTED]:
-                    store(wide, at, load(wide, at) + ints(load(patches, patch + b)) * values[e])
-                else:
-                    store(wide, at, load(wide, at) + ints(load(patches, patch + b)))
-            place += synapse[STRIDE]
+                store(wide, at, load(wide, at) + ints(load(patches, patch + b)) * value)
+            place += stride
             patch += width
     received = a.reshape(-1)
     if narrow:

@@ -27,7 +27,7 @@ from strl.quantize.network import Synapse
 
 NEVER = -1
 
-LISTED_BELOW = 1 / 24
+LISTED_BELOW = 1 / 80
 """Share of weights that are not 0, below which a list is quicker than rows (measured)."""
 
 

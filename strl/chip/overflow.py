@@ -1,7 +1,7 @@
 """What no input can make the sums of a program exceed: proved neuron by neuron, without running anything.
 
 On Loihi 1 the synaptic sum of a tick is limited to about ±2¹⁵ (unverified to the bit; Lava does not model
-it), so a program that exceeds it runs in simulators of Lava's arithmetic and not on the chip. The current u is
+it), so a program that exceeds it runs in simulators of Lava's arithmetic, not on the chip. The current u is
 24 bits wide everywhere; where it wraps, a strong input acts as one of the other sign.
 """
 
