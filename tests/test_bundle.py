@@ -192,7 +192,7 @@ class TestDamage:
 
     def test_the_first_format_is_refused(self, bundle: Path) -> None:
         resigned(bundle, lambda m: m.update(format_version=1))
-        with pytest.raises(BundleError, match="format 1.*reset to zero"):
+        with pytest.raises(BundleError, match=r"format 1.*reset to zero"):
             load(bundle)
 
     def test_a_newer_format_names_both_versions(self, bundle: Path) -> None:
