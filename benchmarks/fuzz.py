@@ -269,6 +269,8 @@ def difference(
     try:
         ours = load(program)
     except BackendError as error:
+        if error.__cause__:  # no refusal: something failed
+            return f"loading raised {error.message}"
         raise Refused(_reason(error)) from None
     except Exception as error:  # noqa: BLE001 (a finding, with the seed that shows it)
         return f"loading raised {error!r}"
