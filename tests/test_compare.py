@@ -105,7 +105,9 @@ def test_the_float_network_and_its_program_are_aligned_in_time() -> None:
     # One tick out of step and far more than every tenth spike differs.
     assert set(found.populations) == {"lif1", "lif2"}
     assert all(0 < p.share < 0.1 for p in found.populations.values())
+    assert found.b.ticks_per_decision > found.b.driven_ticks == found.a.ticks_per_decision
     total = found.a.rates["lif1"] * 16 * found.a.ticks
+    assert found.a.rates["lif1"] == pytest.approx(found.b.rates["lif1"], rel=0.1)
     assert found.populations["lif1"].spikes_a == pytest.approx(total)
 
 

@@ -58,6 +58,10 @@ class FaultyPole(CartPoleEnv):
                 raise ZeroDivisionError("the pole broke")
             if self.how == "observation":
                 observation = observation * np.nan
+            if self.how == "infinite":
+                observation = observation + np.inf
+            if self.how == "exit":
+                raise SystemExit(3)
             if self.how == "reward":
                 reward = float("nan")
             if self.how == "shape":
@@ -264,6 +268,23 @@ def test_numbers_that_make_no_sense(options: dict[str, int]) -> None:
         ran(pole(), "loihi", **options)
 
 
+def test_slots_without_an_episode_are_not_made() -> None:
+    assert ran(pole(), "loihi", episodes=1, batch=300_000).batch == 1
+
+
+def test_a_trace_that_is_a_folder_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="it is a folder"):
+        ran(pole(), "loihi", trace=tmp_path, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_fewer_episodes_of_a_finished_run_have_no_speed(tmp_path: Path) -> None:
+    whole = ran(pole(), "loihi", episodes=3, output=tmp_path / "run")
+    assert whole.decisions_per_s
+    assert ran(pole(), "loihi", episodes=3, output=tmp_path / "run").decisions_per_s == whole.decisions_per_s
+    assert ran(pole(), "loihi", episodes=2, output=tmp_path / "run").decisions_per_s is None
+
+
 def test_an_unknown_backend_is_named() -> None:
     with pytest.raises(BackendError, match="no backend 'loihy'"):
         ran(pole(), "loihy")
@@ -276,7 +297,9 @@ def test_an_unknown_backend_is_named() -> None:
     ("how", "said"),
     [
         ("raise", "ZeroDivisionError: the pole broke"),
-        ("observation", "an observation is not a number"),
+        ("observation", "an observation is not a finite number"),
+        ("infinite", "an observation is not a finite number"),
+        ("exit", "SystemExit: 3"),
         ("reward", "the reward is nan"),
         ("shape", "ValueError"),
     ],

@@ -133,7 +133,7 @@ def _facts(show: _Show) -> dict[str, Any]:
         "equivalent": show.comparison.equivalent,
         "energy_profile": None if energy is None else energy.profile,
         "core_j": None if energy is None else energy.totals["core"].value,
-        "decisions_per_s": b.decisions / b.wall_s if b.wall_s else None,
+        "decisions_per_s": b.decisions_per_s,
         "equal_to_lava": {k: {"episodes": len(v), "equal": sum(v)} for k, v in agree.items()},
         "lava_skipped": show.skipped,
     }

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from strl import __version__
-from strl.errors import INTERRUPTED, StrlError, UsageError
+from strl.errors import INTERRUPTED, BackendError, StrlError, UsageError
 from strl.registry import suggest
 
 COMMANDS = {
@@ -37,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except StrlError as error:
         return _fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        if (error.name or "strl").partition(".")[0] == "strl":
+            raise  # a fault of ours, not of the installation
+        return _fail(f"the package {error.name} is missing\n  hint: make install", BackendError.exit_code)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:

@@ -81,13 +81,14 @@ def summary(found: Evaluation) -> str:
     where = "float network" if found.chip is None else f"{found.chip} on {found.backend}"
     returns, seconds = found.returns, found.wall_s
     rates = ", ".join(f"{n} {r:.2%}" for n, r in found.rates.items() if n in found.computing)
+    pace = found.decisions_per_s
+    speed = "" if pace is None else f" in {seconds:.3g} s, {pace:.0f} a second"
     lines = [
         f"{found.subject} in {found.environment}, {where}: {len(returns)} episodes from seed {found.seed}",
         f"  return     IQM {found.iqm:.6g}{interval_text(found.ci95)}, mean {returns.mean():.6g}, "
         f"std {returns.std():.3g}, {returns.min():.6g} to {returns.max():.6g}",
-        f"  decisions  {found.decisions} of {found.ticks_per_decision} ticks in {seconds:.3g} s"
-        + (f", {found.decisions / seconds:.0f} a second" if seconds else ""),
-        f"  rates      {rates} (spikes a neuron a tick)",
+        f"  decisions  {found.decisions} of {found.ticks_per_decision} ticks{speed}",
+        f"  rates      {rates} (spikes a neuron a driven tick)",
         *_chip_lines(found),
         f"  digest     {found.digest}",
     ]

@@ -59,15 +59,15 @@ class Scaled(Encoder):
         """Observations [batch, features] inside their ranges, as float64.
 
         Raises:
-            EnvironmentFault: not that shape, or not numbers.
+            EnvironmentFault: not that shape, or not finite.
         """
         x = np.asarray(observations, dtype=np.float64)
         if x.ndim != 2 or x.shape[1] != len(self.low):
             raise EnvironmentFault(f"an observation has shape {x.shape[1:]}, must be ({len(self.low)},)")
+        # One sum is the quick question; it is finite wherever all are, unless they are huge.
+        if not math.isfinite(x.sum()) and not np.isfinite(x).all():
+            raise EnvironmentFault("an observation holds a value that is not finite")
         clipped: Float = np.minimum(np.maximum(x, self._low), self._high)
-        # One sum is the quick question; it is not a number where any of them is not.
-        if math.isnan(clipped.sum()):
-            raise EnvironmentFault("an observation holds a value that is not a number")
         return clipped
 
     def fractions(self, observations: Float) -> Float:

@@ -122,7 +122,7 @@ class Agent(ABC):
             deterministic: ignored, a policy has one action for an observation and a generator.
 
         Raises:
-            UsageError: observations of another shape, or more than the agent has slots.
+            UsageError: observations of another shape or not finite, or more than the agent has slots.
         """
         values, single = self._rows(observation)
         if episode_start is not None:
@@ -157,6 +157,8 @@ class Agent(ABC):
             values = np.asarray(observation, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise UsageError(f"predict: observations must be arrays of numbers: {error}") from error
+        if not np.isfinite(values).all():
+            raise UsageError("predict: an observation holds a value that is not finite")
         single = values.shape == shape
         values = values[None] if single else values
         if values.shape[1:] != shape:

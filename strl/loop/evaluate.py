@@ -86,11 +86,11 @@ class Entrant:
         return ChipAgent(self.program, self.backend, batch)
 
     def slots(self, episodes: int, batch: int | None) -> int:
-        """The batch asked for, else one that plays the episodes in even rounds."""
+        """The batch asked for, at most one an episode; else one that plays the episodes in even rounds."""
         if batch is not None:
             if batch < 1:
                 raise UsageError(f"batch = {batch}, must be at least 1")
-            return batch
+            return max(1, min(batch, episodes))
         most = SLOTS.get(self.backend, 1)
         return max(1, math.ceil(episodes / math.ceil(episodes / most))) if episodes else 1
 
@@ -130,6 +130,8 @@ def evaluate(
     world = environment(entrant.semantics, env)
     wanted = range(seed, seed + episodes)
     with closing(entrant.agent(entrant.slots(episodes, batch))) as agent:
+        if trace is not None and (trace.is_dir() or not trace.name):
+            raise UsageError(f"{trace}: the trace cannot be written: it is a folder", hint="name a file")
         journal = None if output is None else Journal(output, _key(entrant, world, seed))
         finished = _Finished(journal, progress, wanted)
         try:
@@ -140,7 +142,9 @@ def evaluate(
         except EnvironmentFault as fault:
             hint = _kept(fault.hint, len(finished.episodes), output)
             raise EnvironmentFault(fault.message, hint=hint) from fault
-        evaluation = _summary(entrant, world, seed, agent, [finished.episodes[s] for s in wanted])
+        evaluation = _summary(
+            entrant, world, seed, agent, [finished.episodes[s] for s in wanted], finished.timed
+        )
     if journal is not None:
         journal.conclude(evaluation.to_dict())
     return evaluation
@@ -154,6 +158,7 @@ class _Finished:
         self._progress = progress
         known = {} if journal is None else journal.finished
         self.episodes = {seed: known[seed] for seed in wanted if seed in known}
+        self.timed = len(self.episodes) == len(known)  # none was played beside these and is left out
         for episode in self.episodes.values():
             self._show(episode)
 
@@ -211,7 +216,12 @@ def _key(entrant: Entrant, world: Environment, seed: int) -> dict[str, Any]:
 
 
 def _summary(
-    entrant: Entrant, world: Environment, seed: int, agent: Agent, episodes: Sequence[EpisodeResult]
+    entrant: Entrant,
+    world: Environment,
+    seed: int,
+    agent: Agent,
+    episodes: Sequence[EpisodeResult],
+    timed: bool,
 ) -> Evaluation:
     activity = _activity(entrant.program, episodes)
     return Evaluation(
@@ -222,6 +232,8 @@ def _summary(
         seed=seed,
         batch=agent.batch,
         ticks_per_decision=agent.ticks,
+        driven_ticks=agent.semantics.ticks + agent.semantics.rest,
+        timed=timed,
         episodes=tuple(episodes),
         populations=agent.populations,
         computing=agent.computing,

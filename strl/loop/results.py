@@ -85,6 +85,8 @@ class Evaluation:
         seed: of the first episode; episode i has seed + i.
         batch: slots side by side; it has no influence on results.
         ticks_per_decision: chip ticks, those that drain the pipeline among them.
+        driven_ticks: of a decision, those without the drain: T, or T + rest where state is carried.
+        timed: the episodes' ``wall_s`` add up; not where a run directory holds more, played beside these.
         episodes: in seed order.
         populations: name → columns of the episodes' spikes.
         computing: the populations that are neurons, not sources or gates.
@@ -99,6 +101,8 @@ class Evaluation:
     seed: int
     batch: int
     ticks_per_decision: int
+    driven_ticks: int
+    timed: bool
     episodes: tuple[EpisodeResult, ...]
     populations: Mapping[str, slice]
     computing: tuple[str, ...]
@@ -132,15 +136,21 @@ class Evaluation:
         return sum(e.wall_s for e in self.episodes)
 
     @property
+    def decisions_per_s(self) -> float | None:
+        """``None`` where it is not known."""
+        return self.decisions / self.wall_s if self.timed and self.wall_s > 0 else None
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the episodes' digests in seed order."""
         return hashlib.sha256("".join(e.digest for e in self.episodes).encode("ascii")).hexdigest()
 
     @property
     def rates(self) -> dict[str, float]:
-        """Spikes per neuron and tick of each population, all ticks of a decision counted."""
+        """Spikes per neuron and driven tick of each population, so that float and chip compare."""
         spikes: Int = reduce(add, (e.spikes for e in self.episodes))
-        return {name: float(spikes[at].mean()) / self.ticks for name, at in self.populations.items()}
+        ticks = self.decisions * self.driven_ticks
+        return {name: float(spikes[at].mean()) / ticks for name, at in self.populations.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON. What is not known is null, never 0."""
@@ -162,8 +172,9 @@ class Evaluation:
             "decisions": self.decisions,
             "ticks": self.ticks,
             "ticks_per_decision": self.ticks_per_decision,
+            "driven_ticks": self.driven_ticks,
             "wall_s": self.wall_s,
-            "decisions_per_s": self.decisions / self.wall_s if self.wall_s > 0 else None,
+            "decisions_per_s": self.decisions_per_s,
             "activity": None if self.activity is None else self.activity.to_dict(),
             "energy": next((e.to_dict() for e in self.energy.values()), None),
             "energy_profiles": {name: e.to_dict() for name, e in self.energy.items()},

@@ -115,9 +115,9 @@ def _begin(agent: Agent, name: str, slots: list[_Slot], seeds: list[int], observ
         slot.begin(seed)
         try:
             observations[slot.index], _ = slot.world.reset(seed=seed)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _fault(name, slot, "reset", error) from error
-    _refuse_nan(name, slots, observations)
+    _refuse_infinite(name, slots, observations)
     agent.reset([s.index for s in slots], [episode_rng(seed) for seed in seeds])
 
 
@@ -142,7 +142,7 @@ def _step(
         try:
             observations[k], reward, terminated, truncated, _ = slot.world.step(moves[k])
             slot.total += float(reward)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised after the round's episodes
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is raised after the round's episodes
             fault = _fault(name, slot, f"step {slot.length}", error)
             fault.__cause__ = error
             return ended, fault
@@ -154,7 +154,7 @@ def _step(
         if terminated or truncated:
             ended.append(slot)
     try:
-        _refuse_nan(name, live, observations)
+        _refuse_infinite(name, live, observations)
     except EnvironmentFault as fault:
         return ended, fault
     return ended, None
@@ -167,13 +167,13 @@ def _moves(actions: Action, space: gymnasium.Space[Any]) -> Any:
     return actions.reshape(len(actions), *(space.shape or ()))
 
 
-def _refuse_nan(name: str, slots: list[_Slot], observations: Float) -> None:
-    if not np.isnan(observations).any():
+def _refuse_infinite(name: str, slots: list[_Slot], observations: Float) -> None:
+    if np.isfinite(observations).all():
         return
     for slot in slots:
-        if np.isnan(observations[slot.index]).any():
+        if not np.isfinite(observations[slot.index]).all():
             raise EnvironmentFault(
-                f"{_where(name, slot)}, step {slot.length}: an observation is not a number"
+                f"{_where(name, slot)}, step {slot.length}: an observation is not a finite number"
             )
 
 

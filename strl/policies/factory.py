@@ -28,7 +28,7 @@ def make(path: Path, function: str) -> SpikingPolicy:
         policy = factory()
     except StrlError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"{where}: raised {_line(error)}", hint=_where(error, path)) from error
     if not isinstance(policy, SpikingPolicy):
         raise ModelError(
@@ -52,7 +52,7 @@ def _imported(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except StrlError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"{path}: raised {_line(error)}", hint=_where(error, path)) from error
     finally:
         sys.path.remove(folder)

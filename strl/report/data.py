@@ -37,8 +37,8 @@ class Energy:
 class Run:
     """One policy on one backend, over the episodes ``seeds``; see ``strl.loop.results.Evaluation``.
 
-    ``rates`` are spikes per neuron and tick by population, ``digests`` those of the episodes. ``trace`` is
-    one episode, where it was kept.
+    ``rates`` are spikes per neuron and driven tick by population, ``digests`` those of the episodes.
+    ``trace`` is one episode, where it was kept.
     """
 
     subject: str
@@ -52,6 +52,7 @@ class Run:
     ci95: tuple[float, float] | None
     decisions: int
     ticks_per_decision: int
+    driven_ticks: int
     wall_s: float
     rates: Mapping[str, float]
     activity: Mapping[str, int | None]
@@ -129,6 +130,7 @@ def run_of(data: object, where: str, trace: Trace | None = None) -> Run:
             ci95=None if ci95 is None else (float(ci95[0]), float(ci95[1])),
             decisions=int(d["decisions"]),
             ticks_per_decision=int(d["ticks_per_decision"]),
+            driven_ticks=int(d.get("driven_ticks", d["ticks_per_decision"])),  # what older rates count
             wall_s=float(d["wall_s"]),
             rates={str(n): float(r) for n, r in (d.get("rates") or {}).items()},
             activity={str(n): None if c is None else int(c) for n, c in (d.get("activity") or {}).items()},

@@ -93,7 +93,7 @@ def rates(runs: Sequence[Run]) -> Figure:
                 "orientation": "h",
                 "name": escape(run.backend),
                 "y": [escape(n) for n in shown],
-                "x": [run.rates[n] * run.ticks_per_decision for n in shown],
+                "x": [run.rates[n] * run.driven_ticks for n in shown],
                 "marker": {"color": colour(run, position)},
                 "hovertemplate": "%{y}: %{x:.3g}<extra></extra>",
             }

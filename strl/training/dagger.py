@@ -55,8 +55,10 @@ class Imitation:
         for name in ("lanes", "steps", "updates", "batch", "episodes"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} = {getattr(self, name)}, must be at least 1")
-        if self.rounds < 0 or self.spike_cost < 0:
-            raise UsageError(f"rounds = {self.rounds}, spike cost = {self.spike_cost}: must not be negative")
+        if self.rounds < 0 or not 0 <= self.spike_cost < float("inf"):
+            raise UsageError(
+                f"rounds = {self.rounds}, spike cost = {self.spike_cost}: must not be negative, and finite"
+            )
         if self.episodes > len(VALIDATION_SEEDS):
             raise UsageError(f"episodes = {self.episodes}, must be at most {len(VALIDATION_SEEDS)}")
 

@@ -22,6 +22,10 @@ def run_folder(output: Path, options: Mapping[str, Any]) -> Path:
     Raises:
         UsageError: it belongs to other options, or there is no folder to put it in.
     """
+    if output.is_dir() or not output.name:
+        raise UsageError(
+            f"{output}: is a folder", hint="name the checkpoint to write, such as my.safetensors"
+        )
     if not output.parent.is_dir():
         raise UsageError(f"{output}: there is no folder {output.parent}")
     folder = output.with_name(output.name + ".run")
