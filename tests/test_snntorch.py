@@ -175,13 +175,13 @@ class TestEqual:
         del module.lif1, module.lif2
         assert list(to_network(policy(module)).nodes)[1:-1] == ["fc1", "a", "fc2", "b"]
 
-    @pytest.mark.parametrize("gives", ["stack", "sum", "list", "both"])
+    @pytest.mark.parametrize("gives", ["stack", "sum", "both"])
     def test_a_whole_decision_in_one_call(self, gives: str) -> None:
         def way(m: Any, x: torch.Tensor) -> Any:
             spikes = [m.lif2(m.fc2(m.lif1(m.fc1(step)))) for step in x]
             every = torch.stack(spikes)
             states = (every, m.lif2.mem)
-            return {"stack": every, "sum": every.sum(0), "list": spikes[-1], "both": states}[gives]
+            return {"stack": every, "sum": every.sum(0), "both": states}[gives]
 
         network, proof = translate(policy(Layers(way), call="decision"))
         assert list(network.nodes) == ["input", "fc1", "lif1", "fc2", "lif2", "output"]
@@ -256,11 +256,37 @@ class TestProof:
         with pytest.raises(ModelError, match=r"lif1: .* differ"):
             translate(policy(Layers(way)))
 
+    @pytest.mark.parametrize(
+        "after",
+        [
+            lambda every: every.flip(-1),
+            lambda every: every.sum(0)[:, list(range(OUTPUTS))[::-1]],
+            lambda every: -every.sum(0),
+            lambda every: every.mean(0),
+            lambda every: every[::2].sum(0),
+            lambda every: every[-1],
+        ],
+    )
+    def test_it_sees_what_is_done_to_a_decisions_output(self, after: Any) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            return after(torch.stack([m.lif2(m.fc2(m.lif1(m.fc1(step)))) for step in x]))
+
+        with pytest.raises(ModelError, match="returns something else than its last layer lif2"):
+            translate(policy(Layers(way), call="decision"))
+
+    def test_it_sees_what_is_done_to_spikes_of_some_ticks(self) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            spikes = m.lif2(m.fc2(m.lif1(m.fc1(x))))
+            return spikes.flip(-1) if spikes.any() else spikes
+
+        with pytest.raises(ModelError, match="returns something else than its last layer lif2"):
+            translate(policy(Layers(way)))
+
     def test_it_sees_layers_that_are_left_out_later(self) -> None:
         def way(m: Any, x: torch.Tensor) -> Any:
             m.count = getattr(m, "count", 0) + 1
             spikes = m.lif1(m.fc1(x))
-            return m.lif2(m.fc2(spikes)) if m.count < 4 else spikes[:, :OUTPUTS]
+            return m.lif2(m.fc2(spikes)) if m.count < 4 else spikes
 
         with pytest.raises(ModelError, match="same layers in every tick"):
             translate(policy(Layers(way)))

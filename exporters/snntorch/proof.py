@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from exporters.snntorch.translate import check_output
 from exporters.snntorch.watch import Call, leaves, replica, rest_state, run, watched
 from strl.codecs import encoder
 from strl.errors import ModelError
@@ -90,10 +91,12 @@ def _module_ticks(policy: SpikingPolicy, module: nn.Module, levels: Float) -> li
     x = torch.from_numpy(levels.copy())  # the module may do to it what it likes
     with torch.no_grad(), watched(module) as calls:
         if policy.call == "decision":
-            run(module, x, DOUBLE)
+            output = run(module, x, DOUBLE)
+            check_output(policy, [call for call in calls if call.name == calls[-1].name], output)
         else:
             for tick in range(len(levels)):
-                run(module, x[tick], DOUBLE)
+                output = run(module, x[tick], DOUBLE)
+                check_output(policy, calls[-1:], output)
             if policy.semantics.rest:
                 _rest(module, torch.zeros_like(x[0]), policy.semantics.rest)
     ticks = policy.semantics.ticks + policy.semantics.rest

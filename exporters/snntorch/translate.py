@@ -95,11 +95,7 @@ def chain(policy: SpikingPolicy, seen: tuple[torch.Tensor, list[Call], Any]) -> 
         for call in calls[start : start + len(path)]:
             _fed_by(before, call, driven)
             before = call
-    if not _ends_in(policy, calls[len(path) - 1 :: len(path)], output):
-        raise ModelError(
-            f"{type(policy.module).__name__}: returns something else than its last layer {path[-1].name}",
-            hint=f"return that layer's output alone; for an operation after it: {BETWEEN}",
-        )
+    check_output(policy, calls[len(path) - 1 :: len(path)], output)
     return path
 
 
@@ -150,6 +146,19 @@ def _fed_by(before: Call | None, call: Call, x: torch.Tensor) -> None:
         )
 
 
+def check_output(policy: SpikingPolicy, last: list[Call], output: Any) -> None:
+    """A call of the module returned what its last layer gave in ``last``, its calls in that time.
+
+    Raises:
+        ModelError: it returned something else; names the layer and the way out.
+    """
+    if not _ends_in(policy, last, output):
+        raise ModelError(
+            f"{type(policy.module).__name__}: returns something else than its last layer {last[-1].name}",
+            hint=f"return that layer's output alone or its sum; for what comes after: {BETWEEN}",
+        )
+
+
 def _ends_in(policy: SpikingPolicy, last: list[Call], output: Any) -> bool:
     """True where the output is the last layer's: in a tick, or over the ticks of a decision.
 
@@ -163,15 +172,16 @@ def _ends_in(policy: SpikingPolicy, last: list[Call], output: Any) -> bool:
             spikes = last[0].gave(tensor, tensor._version)
         else:
             spikes = _over_ticks(tensor, [call.given[0] for call in last])
-        if not spikes and not (by_membrane and membranes and _over_ticks(tensor, membranes)):
+        if not spikes and not (by_membrane and membranes and _over_ticks(tensor, membranes, last=True)):
             return False
     return bool(outputs)
 
 
-def _over_ticks(tensor: torch.Tensor, each: list[torch.Tensor]) -> bool:
-    """True where ``tensor`` holds the values of every tick, their sum, or the last of them."""
+def _over_ticks(tensor: torch.Tensor, each: list[torch.Tensor], *, last: bool = False) -> bool:
+    """True where ``tensor`` holds every tick's values, or their sum; with ``last`` the last instead."""
     values = torch.stack(each)
-    return any(_equal(tensor, allowed) for allowed in (values, values.sum(dim=0), values[-1]))
+    allowed = (values, values[-1]) if last else (values, values.sum(dim=0))
+    return any(_equal(tensor, one) for one in allowed)
 
 
 def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
