@@ -90,7 +90,14 @@ def test_unknown_activity_widens_the_band_and_is_not_zero() -> None:
 def test_a_profile_without_a_figure_says_so() -> None:
     program = fan_out_program((0, 1, 2))
     report = estimate(program, all_of_a_fire(program), "loihi1-davies")
-    assert report.missing == ("spike", "message")
+    assert {"spike", "message"} <= set(report.missing)
+    held = report.to_dict()
+    assert held["lower_bound"] is True
+    parts = held["parts_j"]
+    assert isinstance(parts, dict)
+    assert parts["spikes"] is None
+    assert parts["messages"] is None
+    assert parts["synapses"] is not None
     # 400 synops · 23.6 + 140 updates · 52 + 130 active · 29 pJ
     assert report.totals["core"].value == pytest.approx((400 * 23.6 + 140 * 52 + 130 * 29) * 1e-12)
 

@@ -100,6 +100,11 @@ def interval_text(ci95: tuple[float, float] | None) -> str:
     return "" if ci95 is None else f" [{ci95[0]:.6g}, {ci95[1]:.6g}]"
 
 
+def _plain(value: float) -> str:
+    """Three significant digits, never with an exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}" if value >= 1e-3 else f"{value:.6f}"
+
+
 def _chip_lines(found: Evaluation) -> list[str]:
     lines = []
     if found.activity is not None:
@@ -110,10 +115,12 @@ def _chip_lines(found: Evaluation) -> list[str]:
             f"{counts.packets / found.decisions:.1f} packets a decision"
         )
     for report in found.energy.values():
+        least = "at least " if report.missing else ""
         core, total = report.totals["core"], report.totals["host"]
         lines.append(
-            f"  energy     {core.value * 1e6:.3g} µJ in the cores, {total.value * 1e6:.3g} µJ in all "
-            f"({total.low * 1e6:.2g} to {total.high * 1e6:.2g}) a decision, by {report.profile}"
+            f"  energy     {least}{_plain(core.value * 1e6)} µJ in the cores, "
+            f"{least}{_plain(total.value * 1e6)} µJ in all "
+            f"({_plain(total.low * 1e6)} to {_plain(total.high * 1e6)}) a decision, by {report.profile}"
             + (f", which leaves out: {', '.join(report.missing)}" if report.missing else "")
         )
     return lines

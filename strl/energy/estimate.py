@@ -59,6 +59,7 @@ class EnergyReport:
         decision: seconds of one decision on the chip.
         wall: seconds that static and host power are charged for one decision.
         missing: events that happened and have no figure in the profile; totals are lower bounds then.
+        unknown: parts that lack a figure; the totals hold what is known of them, in JSON they are null.
         sources: the origin of every figure used.
     """
 
@@ -69,6 +70,7 @@ class EnergyReport:
     decision: Interval
     wall: Interval
     missing: tuple[str, ...]
+    unknown: tuple[str, ...]
     sources: Mapping[str, str]
 
     def to_dict(self) -> dict[str, object]:
@@ -80,10 +82,11 @@ class EnergyReport:
             "per_decision_j": {n: b - a for n, a, b in zip(names, running, running[1:], strict=False)},
             "running_total_j": {n: _plain(self.totals[n]) for n in names},
             "band_j": [self.totals["host"].low, self.totals["host"].high],
-            "parts_j": {n: _plain(i) for n, i in self.parts.items()},
+            "parts_j": {n: None if n in self.unknown else _plain(i) for n, i in self.parts.items()},
             "tick_s": _plain(self.tick),
             "decision_s": _plain(self.decision),
             "charged_s": _plain(self.wall),
+            "lower_bound": bool(self.missing),
             "missing": list(self.missing),
             "not_modelled": list(NOT_MODELLED),
             "sources": dict(self.sources),
@@ -143,6 +146,7 @@ def estimate(
             parts[part] = joules * (1 / activity.decisions)
             running = running + parts[part]
         totals[name] = running
+    missing = _missing(program.chip.energy[profile], activity)
     return EnergyReport(
         profile=profile,
         parts=parts,
@@ -150,7 +154,8 @@ def estimate(
         tick=tick,
         decision=seconds,
         wall=wall,
-        missing=_missing(program.chip.energy[profile], activity),
+        missing=missing,
+        unknown=_unknown(missing),
         sources=book.sources,
     )
 
@@ -235,8 +240,12 @@ def _missing(figures: Figures, activity: ActivityCounts) -> tuple[str, ...]:
         "synop_sparse": activity.synops_sparse.any(),
         "neuron_access": activity.updates.any(),
         "neuron_time": activity.updates.any(),  # without it a tick has no length, and static power no energy
+        "synop_time": activity.synaptic_ops > 0,
         "spike": activity.spikes.any(),
+        "spike_time": activity.spikes.any(),
         "message": activity.messages_out.any(),
+        "message_out_time": activity.messages_out.any(),
+        "message_in_time": activity.messages_in.any(),
         "hop_ew": activity.hops_ew > 0,
         "hop_ns": activity.hops_ns > 0,
         "static_power": True,
@@ -244,6 +253,23 @@ def _missing(figures: Figures, activity: ActivityCounts) -> tuple[str, ...]:
         "reset": activity.resets > 0,
     }
     return tuple(n for n, some in happened.items() if some and n not in figures)
+
+
+_RESTS_ON = {
+    "synapses": ("synop_dense", "synop_sparse"),
+    "neurons": ("neuron_access", "neuron_update"),
+    "spikes": ("spike",),
+    "messages": ("message", "tile_crossing"),
+    "hops": ("hop_ew", "hop_ns"),
+    "static": ("static_power",),
+    "host": ("host_power",),
+    "resets": ("reset",),
+}
+"""The figures of each part."""
+
+
+def _unknown(missing: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part for part, names in _RESTS_ON.items() if any(n in missing for n in names))
 
 
 def _plain(interval: Interval) -> list[float]:

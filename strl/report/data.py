@@ -168,7 +168,7 @@ def _divergence(data: Any) -> Divergence:
 def _energy(data: Any) -> Energy:
     return Energy(
         profile=str(data["profile"]),
-        parts={str(n): _band(b) for n, b in data["parts_j"].items()},
+        parts={str(n): _band(b) for n, b in data["parts_j"].items() if b is not None},
         totals={str(n): _band(b) for n, b in data["running_total_j"].items()},
         decision_s=_band(data["decision_s"]),
         missing=tuple(str(m) for m in data["missing"]),

@@ -43,8 +43,15 @@ def _headline(chapter: Chapter) -> Section:
     if chip and chip.energy:
         profile = chip.energy[0]
         value, low, high = profile.totals["core"]
+        least = "at least " if profile.missing else ""
         band = "no band published" if low == high else f"{quantity(low, 'J')} to {quantity(high, 'J')}"
-        cells.append((quantity(value, "J"), "in the cores, a decision", f"{band}, {escape(profile.profile)}"))
+        cells.append(
+            (
+                f"{least}{quantity(value, 'J')}",
+                "in the cores, a decision",
+                f"{band}, {escape(profile.profile)}",
+            )
+        )
     if chip:
         cells.append((str(chip.ticks_per_decision), "ticks a decision", f"on {escape(chip.chip)}"))
     lead = f"{len(chapter.runs[0].seeds):,} episodes of {escape(chapter.runs[0].environment)}."
