@@ -221,6 +221,19 @@ def test_what_a_negative_exponent_drops_is_in_the_report() -> None:
     assert set(floors) - set(lost) == {e for e in floors if e >= -1}
 
 
+def test_weights_that_rounding_takes_away_are_counted() -> None:
+    nodes: dict[str, Node] = {
+        "input": Input(shape=(4,)),
+        "fc": Linear(weight=np.array([[1e6, 1.0, 1.0, 0.0], [0.5, 0.5, 1e6, 0.0]])),
+        "lif": neurons(),
+        "output": Output(shape=(2,)),
+    }
+    network = Network(nodes=nodes, edges=tuple(itertools.pairwise(nodes)))
+    error = quantize(network, semantics(), grid=Grid()).error["fc"]
+    assert error["lost"] == 4 / 6
+    assert error["zero"] == 6 / 8
+
+
 def test_no_input_can_wrap_a_current() -> None:
     rng = np.random.default_rng(6)
     for seed in range(20):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from strl.chip.place import place, with_formats
 from strl.chip.program import Program
 from strl.chip.spec import ChipSpec
-from strl.codecs import encoder
+from strl.codecs import decoder, encoder
 from strl.errors import ChipError, ModelError
 from strl.ir.network import Network, shapes, size
 from strl.ir.semantics import Semantics
@@ -48,6 +48,12 @@ def compile_network(
         raise ModelError(
             f"the encoder gives {code.size} channels, the network takes {width}",
             hint="make the first layer as wide as the encoder",
+        )
+    read, decode = size(shapes(network)[network.output]), decoder(semantics.decoder)
+    if decode.size != read:
+        raise ModelError(
+            f"the decoder listens to {decode.size} neurons, the network has {read}",
+            hint="make the last layer as wide as the decoder",
         )
     grid = Grid(
         weight_bits=bits,

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from strl.loop.subject import Subject
 
 
+LOST = 0.5
+"""Share of a bundle's weights that rounding may take to zero without a warning."""
+
+
 def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("policy", metavar="POLICY", help="a checkpoint, name, file.py:factory or .nir file")
@@ -61,14 +65,26 @@ def _summary(
         from strl.chip.fit import summary
 
         found["program"] = summary(compiled)
+        found["warnings"] = [
+            f"{name}: {error['lost']:.0%} of its weights are too small beside the largest and become 0"
+            for name, error in compiled.quantized.error.items()
+            if error.get("lost", 0.0) > LOST
+        ]
     return found
+
+
+def _silent(proof: dict[str, Any]) -> str:
+    layers = proof.get("silent", [])
+    return f"; {', '.join(layers)} never spiked in them" if layers else ""
 
 
 def _prose(found: dict[str, Any]) -> str:
     proof = found["proof"]
     lines = [
         f"{found['policy']} for {found['env'] or 'no environment'} → {found['output']}",
-        f"  network   equal to the module in {proof.get('ticks', 0)} ticks of {proof.get('batch', 0)} inputs",
+        f"  network   equal to the module in {proof.get('ticks', 0)} ticks of {proof.get('batch', 0)} inputs"
+        + _silent(proof),
+        *(f"  WARNING   {warning}" for warning in found.get("warnings", [])),
     ]
     program = found.get("program")
     if program is not None:

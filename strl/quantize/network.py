@@ -132,8 +132,8 @@ class QuantizedNetwork(Content):
 
     ``error`` holds the largest and root-mean-square rounding errors of every synapse's weights and every
     population's thresholds and decays, relative to the largest of them; nothing depends on it. Of synapses it
-    also holds the share of weights that became ``zero`` and, as ``floor``, the most that a negative exponent
-    takes off a tick's sum.
+    also holds the share of weights that are ``zero``, the share of the others that became it (``lost``) and,
+    as ``floor``, the most that a negative exponent takes off a tick's sum.
     """
 
     populations: tuple[Population, ...]

@@ -328,6 +328,7 @@ def _synapse(bundle: _Bundle, post: str, scale: float, grid: Grid) -> tuple[Syna
     error = {
         **_error(weight * 2.0**exponent - target, target),
         "zero": float(np.mean(weight == 0)),
+        "lost": float(np.mean(weight[target != 0] == 0)) if target.any() else 0.0,
         "floor": _floor(weight, exponent) / (largest or 1.0),
     }
     made = Synapse(
