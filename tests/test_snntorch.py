@@ -489,3 +489,20 @@ class TestRefused:
 
         with pytest.raises(ModelError, match="no rest ticks"):
             translate(policy(Layers(way), call="decision", state="carry", rest=2))
+
+
+def test_what_is_done_to_a_silent_output_is_seen() -> None:
+    class Turned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(6, 2)
+            nn.init.zeros_(self.fc.weight)  # never spikes
+            nn.init.zeros_(self.fc.bias)
+            self.lif = snn.Leaky(beta=0.5, reset_mechanism="zero", reset_delay=False, init_hidden=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.stack([self.lif(self.fc(tick)) for tick in x]).sum(0)[:, [1, 0]]
+
+    turned = policy(Turned(), call="decision")
+    with pytest.raises(ModelError, match="returns something else than its last layer lif"):
+        translate(turned)
