@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from strl.chip import Part, Program, chip
+from strl.chip.spec import parse
 from strl.energy import ActivityCounts, Interval, Wiring, estimate
-from strl.errors import UsageError
+from strl.errors import ChipError, UsageError
 from strl.ir import EnvironmentSpec, Readout, Semantics
 from strl.quantize import Lif, Population, ReadoutWindow, Schedule, Synapse
 
@@ -191,3 +192,19 @@ def test_sddpg_lands_near_its_published_energy(profile: str, low: float, high: f
     )
     ratio = estimate(program, activity, profile).totals["noc"].value / 15.53e-6
     assert low < ratio < high
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ('value = 69.3, unit = "pJ"', "unit = 'pJ'"),
+        ('value = -1.0, unit = "J"', "below 0"),
+        ('value = nan, unit = "J"', "does not hold in finite numbers"),
+        ('value = 1.0, low = 2.0, unit = "J"', "2 ≤ 1 ≤ 1 does not hold"),
+        ('value = "x", unit = "J"', "not a chip"),
+    ],
+)
+def test_a_chip_file_with_a_wrong_figure_is_refused(entry: str, message: str) -> None:
+    figure = f'spike = {{ {entry}, status = "primary", source = "made up" }}'
+    with pytest.raises(ChipError, match=message):
+        parse(chip("loihi1").toml + f"\n[energy.mine]\n{figure}\n", "mine.toml")

@@ -5,6 +5,7 @@ A chip is one TOML file in ``strl/chip/specs``; adding one is adding that file.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from strl.registry import suggest
 
 Status = Literal["primary", "secondary", "remembered", "derived"]
 _STATUS = ("primary", "secondary", "remembered", "derived")
+_UNITS = ("J", "s", "W", "1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,7 @@ def parse(toml: str, where: str) -> ChipSpec:
             toml=toml,
             resets=_resets(table.get("features", {}), where),
         )
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ChipError(f"{where}: not a chip: {error!r}") from error
 
 
@@ -122,12 +124,22 @@ def _figures(table: Mapping[str, Mapping[str, Any]], where: str) -> Figures:
         unknown = set(entry) - {"value", "low", "high", "unit", "status", "source"}
         if unknown or entry["status"] not in _STATUS:
             raise ChipError(f"{where}.{name}: unknown {sorted(unknown) or entry['status']}")
-        value = float(entry["value"])
+        value, unit = float(entry["value"]), str(entry.get("unit", "1"))
+        low, high = float(entry.get("low", value)), float(entry.get("high", value))
+        if unit not in _UNITS:
+            raise ChipError(
+                f"{where}.{name}: unit = {unit!r}, must be one of {', '.join(_UNITS)}",
+                hint="write 69.3 pJ as 69.3e-12 with unit J",
+            )
+        if not (low <= value <= high and math.isfinite(low) and math.isfinite(high)):
+            raise ChipError(f"{where}.{name}: {low:g} ≤ {value:g} ≤ {high:g} does not hold in finite numbers")
+        if unit != "1" and low < 0:
+            raise ChipError(f"{where}.{name}: {low:g} {unit} is below 0")
         found[name] = Figure(
             value=value,
-            low=float(entry.get("low", value)),
-            high=float(entry.get("high", value)),
-            unit=str(entry.get("unit", "1")),
+            low=low,
+            high=high,
+            unit=unit,
             status=entry["status"],
             source=str(entry["source"]),
         )
