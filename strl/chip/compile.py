@@ -52,7 +52,7 @@ def compile_network(
     read, decode = size(shapes(network)[network.output]), decoder(semantics.decoder)
     if decode.size != read:
         raise ModelError(
-            f"the decoder listens to {decode.size} neurons, the network has {read}",
+            f"codec: {width} channels in and {decode.size} out, the network has {width} and {read}",
             hint="make the last layer as wide as the decoder",
         )
     grid = Grid(
