@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from strl.chip.codec import check_codec
 from strl.chip.place import place, with_formats
 from strl.chip.program import Program
 from strl.chip.spec import ChipSpec
-from strl.codecs import decoder, encoder
-from strl.errors import ChipError, ModelError
+from strl.codecs import encoder
+from strl.errors import ChipError
 from strl.ir.network import Network, shapes, size
 from strl.ir.semantics import Semantics
 from strl.quantize.grid import Grid
@@ -36,25 +37,15 @@ def compile_network(
 
     Raises:
         ChipError: what the chip cannot hold or compute; names the node and the limit.
-        ModelError: the encoder does not fit the network.
+        ModelError: the codec does not fit the network or the environment.
     """
     widest = chip.limit("weight_bits")
     bits = widest if weight_bits is None else weight_bits
     if not 2 <= bits <= widest:
         raise ChipError(f"weight bits = {bits}, must be 2..{widest} on {chip.name}")
+    found = shapes(network)
+    check_codec(semantics, size(found[network.input]), size(found[network.output]))
     code = encoder(semantics.encoder)
-    width = size(shapes(network)[network.input])
-    if code.size != width:
-        raise ModelError(
-            f"the encoder gives {code.size} channels, the network takes {width}",
-            hint="make the first layer as wide as the encoder",
-        )
-    read, decode = size(shapes(network)[network.output]), decoder(semantics.decoder)
-    if decode.size != read:
-        raise ModelError(
-            f"codec: {width} channels in and {decode.size} out, the network has {width} and {read}",
-            hint="make the last layer as wide as the decoder",
-        )
     grid = Grid(
         weight_bits=bits,
         exponents=(chip.limit("weight_exp_min"), chip.limit("weight_exp_max")),

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from strl.chip.backend import Backend, Counts, backend
+from strl.chip.codec import check_codec
 from strl.chip.program import Messages, Program
 from strl.codecs import decoder, encoder
 from strl.codecs.base import Action, Float, Levels
-from strl.errors import EnvironmentFault, ModelError, UsageError
+from strl.errors import UsageError
 from strl.ir.network import Network, shapes, size
 from strl.ir.nodes import LIF
 from strl.ir.reference import Reference
@@ -32,37 +33,6 @@ _ENCODER_STREAM = (1,)
 def episode_rng(seed: int) -> np.random.Generator:
     """The generator that encodes the observations of the episode with this seed."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_ENCODER_STREAM))
-
-
-def check_codec(semantics: Semantics, inputs: int, outputs: int) -> None:
-    """The codec takes the environment's observations, fits the network and gives the environment's actions.
-
-    Tried on one observation of zeros, so that it holds for any codec.
-
-    Raises:
-        ModelError: it does not; says where.
-    """
-    spec, ticks = semantics.environment, semantics.ticks
-    code, decode = encoder(semantics.encoder), decoder(semantics.decoder)
-    if (code.size, decode.size) != (inputs, outputs):
-        raise ModelError(
-            f"codec: {code.size} channels in and {decode.size} out, the network has {inputs} and {outputs}"
-        )
-    try:
-        code.encode(np.zeros((1, size(spec.observation_shape))), ticks, [episode_rng(0)])
-        action = decode.decode(np.zeros((1, outputs)), ticks)
-    except (ValueError, IndexError, EnvironmentFault) as error:
-        raise ModelError(
-            f"codec: {semantics.encoder.get('kind')} does not take observations of shape "
-            f"{spec.observation_shape}: {error}"
-        ) from error
-    discrete = spec.actions is not None
-    wanted = 1 if discrete else len(spec.action_low)
-    if action.size != wanted or (action.dtype.kind == "i") != discrete:
-        raise ModelError(
-            f"codec: {semantics.decoder.get('kind')} gives actions of {action.size} {action.dtype} values, "
-            f"the environment takes {'an integer' if discrete else f'{wanted} floats'}"
-        )
 
 
 class Agent(ABC):

@@ -179,10 +179,11 @@ def compare(
     limit = DEFAULT_TOLERANCE if tolerance is None else tolerance
     if not 0 <= limit < float("inf"):
         raise UsageError(f"tolerance = {limit}, must be a fraction of at least 0")
+    other = a if b is None else b
+    world = environment(a.semantics, env)
+    environment(other.semantics, world)
     first = Entrant.of(a, backend_a, weight_bits)
-    second = Entrant.of(a if b is None else b, backend_b, weight_bits)
-    world = environment(first.semantics, env)
-    environment(second.semantics, world)
+    second = Entrant.of(other, backend_b, weight_bits)
     runs = [
         evaluate(
             entrant,
