@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import struct
@@ -24,6 +25,7 @@ from strl.errors import ModelError
 from strl.ir import EnvironmentSpec, Readout, Semantics
 from strl.ir.reference import Reference
 from strl.policies import Checkpoint, SpikingPolicy, load, load_policy, save, shipped
+from strl.policies.checkpoint import header
 from strl.policies.mlp import MLPConfig, SpikingMLP
 
 
@@ -117,14 +119,16 @@ def kept(tmp_path: Path) -> Path:
 
 
 def change(path: Path, edit: Any) -> None:
-    """Write the checkpoint again with an edited header entry."""
+    """Write the checkpoint again with an edited header entry, and the digest that goes with it."""
     data = path.read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
     table = json.loads(data[8 : 8 + length])
-    entry = json.loads(table["__metadata__"]["strl"])
+    entry = json.loads(table.pop("__metadata__")["strl"])
+    del entry["digest"]
     edit(entry)
-    table["__metadata__"]["strl"] = json.dumps(entry)
-    text = json.dumps(table).encode()
+    said = json.dumps([entry, table], sort_keys=True).encode()
+    entry["digest"] = hashlib.sha256(said + data[8 + length :]).hexdigest()
+    text = json.dumps({**table, "__metadata__": {"strl": json.dumps(entry)}}).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
 
 
@@ -178,10 +182,40 @@ def test_other_peoples_safetensors(tmp_path: Path) -> None:
 
 
 def test_a_newer_file(kept: Path) -> None:
-    change(kept, lambda entry: entry.update(version=2, strl="9.0"))
-    with pytest.raises(ModelError, match="format 2, this strl") as raised:
+    change(kept, lambda entry: entry.update(version=3, strl="9.0"))
+    with pytest.raises(ModelError, match="format 3, this strl") as raised:
         load(kept)
     assert "9.0" in raised.value.hint
+
+
+def test_a_file_from_before_there_was_a_digest(kept: Path) -> None:
+    change(kept, lambda entry: entry.update(version=1))
+    with pytest.raises(ModelError, match="format 1, written before checkpoints had a digest") as raised:
+        load(kept)
+    assert "strl train" in raised.value.hint
+
+
+def test_no_byte_changes_unnoticed(kept: Path) -> None:
+    whole = kept.read_bytes()
+    load(kept)
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        kept.write_bytes(changed)
+        with pytest.raises(ModelError):
+            header(kept)
+
+
+def test_another_policys_weights(kept: Path, tmp_path: Path) -> None:
+    """Whole, finite, of the right shapes: only the digest tells."""
+    other = policy()
+    with torch.no_grad():
+        other.module.linear1.weight[0, 0] += 1
+    save(Checkpoint(policy=other), tmp_path / "other")
+    weights = sum(value.numel() for value in other.module.parameters()) + 2
+    kept.write_bytes(kept.read_bytes()[: -4 * weights] + (tmp_path / "other").read_bytes()[-4 * weights :])
+    with pytest.raises(ModelError, match="its digest is not that of its weights"):
+        load(kept)
 
 
 @pytest.mark.parametrize(

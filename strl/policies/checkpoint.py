@@ -1,12 +1,13 @@
 """Checkpoints: one safetensors file, whose header says everything else in JSON. Never pickle.
 
 The header's entry ``strl`` holds the format, the version of strl that wrote it, the architecture, the
-semantics, the record of the training, and of a policy that was tuned to a chip's weights their bits. No
-date goes in: the same training writes the same bytes.
+semantics, the record of the training, of a policy that was tuned to a chip's weights their bits, and a
+digest over all of it and the tensors. No date goes in: the same training writes the same bytes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from collections.abc import Mapping
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     import torch
 
 FORMAT = "strl-policy"
-VERSION = 1
+VERSION = 2
+"""2 has a digest. A file without one is refused, since nobody can tell a changed weight in it."""
 MAX_FILE = 1 << 30
 """Bytes of a checkpoint, and of its header, above which it is not read."""
 MAX_HEADER = 1 << 24
@@ -70,6 +72,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "record": dict(checkpoint.record),
     }
     tensors = {name: value.detach().clone().contiguous() for name, value in _learned(module).items()}
+    table, values = _split(serialise(tensors))
+    entry["digest"] = _digest(entry, table, values)
     data = serialise(tensors, metadata={"strl": json.dumps(entry, sort_keys=True, allow_nan=False)})
     partial = path.with_name(path.name + ".part")
     try:
@@ -108,14 +112,14 @@ def load(path: Path) -> Checkpoint:
 
 
 def header(path: Path) -> Mapping[str, Any]:
-    """The JSON entry of a checkpoint, without its weights and without torch; raises as ``load``."""
+    """The JSON entry of a checkpoint, once its digest is found to hold; without torch; raises as ``load``."""
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
             length = struct.unpack("<Q", file.read(8).ljust(8, b"\xff"))[0]
             if size > MAX_FILE or length > min(MAX_HEADER, size - 8):
                 raise ModelError(f"{path}: {_FOREIGN}", hint=_EXPECTED)
-            text = file.read(length)
+            text, values = file.read(length), file.read()
     except FileNotFoundError:
         raise ModelError(
             f"{path}: there is no such file", hint="`strl policies` lists the shipped ones"
@@ -127,7 +131,7 @@ def header(path: Path) -> Mapping[str, Any]:
         entry = json.loads(table["__metadata__"]["strl"])
         ours = entry["format"] == FORMAT
         version = int(entry["version"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise ModelError(f"{path}: {_FOREIGN}", hint=_EXPECTED) from None
     if not ours:
         raise ModelError(f"{path}: {_FOREIGN}", hint=_EXPECTED)
@@ -136,8 +140,29 @@ def header(path: Path) -> Mapping[str, Any]:
             f"{path}: format {version}, this strl {__version__} reads up to {VERSION}",
             hint=f"it was written by strl {entry.get('strl', 'of a later version')}: upgrade strl",
         )
+    if version < VERSION:
+        raise ModelError(
+            f"{path}: format {version}, written before checkpoints had a digest, is no longer read",
+            hint="give the `strl train` command that made it again: what is in its .run folder is not redone",
+        )
     _whole(path, size, length, table)
+    del table["__metadata__"]
+    if entry.get("digest") != _digest(entry, table, values):
+        raise ModelError(f"{path}: its digest is not that of its weights and header", hint=_DAMAGED)
     return dict(entry)
+
+
+def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """The table of tensors and their bytes."""
+    start = 8 + struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8:start]), data[start:]
+
+
+def _digest(entry: Mapping[str, Any], table: Mapping[str, Any], values: bytes) -> str:
+    """SHA-256 over everything a checkpoint says but its digest, as one JSON text, and the tensors' bytes."""
+    told = {key: value for key, value in entry.items() if key != "digest"}
+    text = json.dumps([told, table], sort_keys=True).encode()
+    return hashlib.sha256(text + values).hexdigest()
 
 
 def _whole(path: Path, size: int, length: int, table: Mapping[str, Any]) -> None:
