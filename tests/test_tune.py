@@ -221,14 +221,11 @@ def test_a_tuned_policy_is_exported_in_the_bits_it_was_tuned_for(tmp_path: Path)
 @pytest.mark.parametrize("bits", [1, 9, "4", True, 2.0, [2]])
 def test_a_checkpoint_with_other_bits_is_damaged(tmp_path: Path, bits: Any) -> None:
     path = tmp_path / "p"
-    save(Checkpoint(policy=replace(policy(), weight_bits=4)), path)
+    made = replace(policy(), weight_bits=4)
+    save(Checkpoint(policy=made), path)
     assert load(path).policy.weight_bits == 4
-    data = path.read_bytes()
-    assert data.count(b'\\"weight_bits\\": 4') == 1
-    changed = json.dumps(json.dumps({"weight_bits": bits}))[2:-2]
-    head = int.from_bytes(data[:8], "little")
-    text = data[8 : 8 + head].rstrip().replace(b'\\"weight_bits\\": 4', changed.encode())
-    path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + head :])
+    object.__setattr__(made, "weight_bits", bits)  # past its own check
+    save(Checkpoint(policy=made), path)
     with pytest.raises(ModelError, match="weight_bits = "):
         load(path)
 
