@@ -13,7 +13,7 @@ from scipy import stats
 
 from strl.errors import EnvironmentFault, UsageError
 from strl.ir import Network
-from strl.ir.nodes import Linear
+from strl.ir.maps import Linear
 from strl.loop.compare import Comparison, Moment, PopulationDifference, compare
 from strl.loop.statistics import interval, iqm, iqm_rows, mean_rows
 from strl.testing.policies import PoleSubject, pole_network, pole_semantics

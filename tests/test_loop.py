@@ -21,7 +21,9 @@ from gymnasium.envs.classic_control import CartPoleEnv
 
 from strl.errors import BackendError, EnvironmentFault, ModelError, StrlError, UsageError
 from strl.ir import EnvironmentSpec, Network, Readout, Semantics
-from strl.ir.nodes import LIF, Input, Linear, Output
+from strl.ir.maps import Linear
+from strl.ir.neurons import LIF
+from strl.ir.nodes import Input, Output
 from strl.loop.agent import ChipAgent, FloatAgent
 from strl.loop.compare import compare
 from strl.loop.environment import Environment, environment

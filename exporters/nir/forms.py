@@ -11,7 +11,9 @@ import numpy as np
 
 from exporters.nir.neurons import ENTRIES, describe_neurons, read_neurons, write_neurons
 from strl.errors import ModelError
-from strl.ir.nodes import LIF, Delay, Input, Linear, Node, Output
+from strl.ir.maps import Linear
+from strl.ir.neurons import LIF
+from strl.ir.nodes import Delay, Input, Node, Output
 
 Entries = Mapping[str, Any]
 """What a manifest says of one node."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strl.errors import ModelError
-from strl.ir.nodes import LIF
+from strl.ir.neurons import LIF
 
 Float = NDArray[np.float64]
 
@@ -49,6 +49,8 @@ def time_constant(kept: Float, dt: float) -> Float:
 
 def write_neurons(lif: LIF, dt: float) -> Any:
     """The NIR node that a population is."""
+    if not lif.plain:
+        raise ModelError("has a drive, floor, start or comparison, which is not written to NIR")
     if not np.isfinite(lif.threshold).all() and not (lif.threshold == np.inf).all():
         raise ModelError("some thresholds are infinite and some are not, which NIR cannot hold")
     if (lif.threshold < 0).any():

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from strl.errors import ModelError
-from strl.ir.nodes import LIF, Linear, Node, Reset
+from strl.ir.maps import Linear
+from strl.ir.neurons import LIF, Reset
+from strl.ir.nodes import Node
 
 Handler = Callable[[Any, int], Node | None]
 HANDLERS: dict[type[nn.Module], Handler] = {}

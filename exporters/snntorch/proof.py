@@ -14,7 +14,7 @@ from exporters.snntorch.watch import Call, leaves, replica, rest_state, run, wat
 from strl.codecs import encoder
 from strl.errors import ModelError
 from strl.ir.network import Network
-from strl.ir.nodes import LIF
+from strl.ir.neurons import LIF
 from strl.ir.reference import Reference
 from strl.policies.policy import SpikingPolicy
 
@@ -105,7 +105,7 @@ def _trial(policy: SpikingPolicy, network: Network, decisions: int, seed: int, g
             values = reference.tick(levels[tick] if driven else np.zeros_like(levels[0]), driven=driven)
             for name in reference.populations:
                 _compare(network, name, calls[name], values[name], reference, (decision, tick))
-                spikes[name] += int(values[name].sum())
+                spikes[name] += 0 if _reads_membrane(network, name) else int(values[name].sum())
     return spikes
 
 

@@ -17,7 +17,8 @@ from exporters.snntorch.watch import FRESH, Call, leaves, replica, rest_state, r
 from strl.codecs import encoder
 from strl.errors import ModelError
 from strl.ir.network import Network
-from strl.ir.nodes import LIF, Input, Node, Output
+from strl.ir.neurons import LIF
+from strl.ir.nodes import Input, Node, Output
 from strl.policies.policy import SpikingPolicy
 
 BETWEEN = "make it a layer of its own that is understood, fold it into the weights, or leave it out"

@@ -22,7 +22,7 @@ class Network(Content):
     only a ``Delay`` moves it to a later one, so every loop holds at least one.
 
     Args:
-        nodes: name → node; exactly one Input and one Output.
+        nodes: name → node; exactly one Input, at least one Output.
         edges: pairs of names; several edges into one node are summed.
         dt: seconds per tick (only NIR's continuous parameters depend on it).
 
@@ -59,7 +59,18 @@ class Network(Content):
 
     @property
     def output(self) -> str:
-        return self.of(Output)[0]
+        """The only Output.
+
+        Raises:
+            ModelError: there are several; names them.
+        """
+        found = self.of(Output)
+        if len(found) > 1:
+            raise ModelError(
+                f"network: has {len(found)} outputs ({', '.join(found)}), and one is asked for",
+                hint="keep the head that is read, and leave the others out",
+            )
+        return found[0]
 
 
 def evaluation_order(nodes: Mapping[str, Node], edges: tuple[Edge, ...]) -> list[str]:

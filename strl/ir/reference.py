@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from strl.errors import ModelError
 from strl.ir.network import Network, evaluation_order
-from strl.ir.nodes import LIF, Delay, Float, Input, State
+from strl.ir.neurons import LIF
+from strl.ir.nodes import Delay, Float, Input, State
 
 
 class Reference:

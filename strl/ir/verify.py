@@ -7,17 +7,17 @@ from collections.abc import Callable
 import numpy as np
 
 from strl.errors import ModelError
+from strl.ir.maps import Map
 from strl.ir.network import Network, shapes
-from strl.ir.nodes import Input, Linear, Output
+from strl.ir.nodes import Input, Output
 
 
-def one_input_one_output(network: Network) -> None:
-    for kind in (Input, Output):
-        names = network.of(kind)
-        if len(names) != 1:
-            raise ModelError(
-                f"network: {len(names)} {kind.__name__} nodes ({', '.join(names) or 'none'}), must be 1"
-            )
+def one_input_and_outputs(network: Network) -> None:
+    inputs = network.of(Input)
+    if len(inputs) != 1:
+        raise ModelError(f"network: {len(inputs)} Input nodes ({', '.join(inputs) or 'none'}), must be 1")
+    if not network.of(Output):
+        raise ModelError("network: no Output node")
 
 
 def edges_join_nodes_once(network: Network) -> None:
@@ -44,16 +44,15 @@ def shapes_fit(network: Network) -> None:
 
 
 def weights_are_finite(network: Network) -> None:
-    for name in network.of(Linear):
-        node = network.nodes[name]
-        assert isinstance(node, Linear)
-        for what, values in (("weight", node.weight), ("bias", node.bias)):
+    for name in network.of(Map):
+        for what in ("weight", "scale", "bias"):
+            values = getattr(network.nodes[name], what, None)
             if values is not None and not np.isfinite(values).all():
                 raise ModelError(f"{name}: a {what} is not finite")
 
 
 RULES: tuple[Callable[[Network], None], ...] = (
-    one_input_one_output,
+    one_input_and_outputs,
     edges_join_nodes_once,
     every_node_is_connected,
     shapes_fit,

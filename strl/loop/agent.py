@@ -20,7 +20,7 @@ from strl.codecs import decoder, encoder
 from strl.codecs.base import Action, Float, Levels
 from strl.errors import UsageError
 from strl.ir.network import Network, shapes, size
-from strl.ir.nodes import LIF
+from strl.ir.neurons import LIF
 from strl.ir.reference import Reference
 from strl.ir.semantics import Semantics
 from strl.quantize.connections import output_population
@@ -213,6 +213,7 @@ class FloatAgent(Agent):
             columns[name] = slice(start, start + node.size)
             start += node.size
         self.populations = columns
+        self._silent = {name for name, node in network.nodes.items() if isinstance(node, LIF) and node.silent}
         self.computing = self._reference.populations
         self.offsets = dict.fromkeys(columns, 0)
         self._decisions = np.zeros(batch, np.int64)
@@ -242,7 +243,8 @@ class FloatAgent(Agent):
             on = tick < driven
             found = self._reference.tick(values[tick] if on else silence, driven=on)
             for name, columns in self.populations.items():
-                raster[:, tick, columns] = found[name]
+                if name not in self._silent:
+                    raster[:, tick, columns] = found[name].reshape(self.batch, -1)
             if tick == driven - 1:
                 readout = self._read(raster)
         self.raster = raster
@@ -252,6 +254,6 @@ class FloatAgent(Agent):
 
     def _read(self, raster: NDArray[np.uint8]) -> Float:
         if self.semantics.readout.kind == "membrane":
-            return self._reference.potential(self._output)
+            return self._reference.potential(self._output).reshape(self.batch, -1)
         window = raster[:, : self.semantics.ticks, self.populations[self._output]]
         return np.asarray(window.sum(axis=1), dtype=np.float64)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from strl.errors import ChipError
+from strl.ir.maps import Linear
 from strl.ir.network import Network
-from strl.ir.nodes import LIF, Delay, Input, Linear
+from strl.ir.neurons import LIF
+from strl.ir.nodes import Delay, Input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strl.errors import ChipError
+from strl.ir.maps import Linear
 from strl.ir.network import Network, shapes, size
-from strl.ir.nodes import LIF, Linear
+from strl.ir.neurons import LIF
 from strl.ir.passes.fold import fold
 from strl.ir.passes.schedule import offsets
 from strl.ir.semantics import Semantics
@@ -154,6 +155,10 @@ def _lif(network: Network, name: str) -> LIF:
 
 
 def _check_neurons(name: str, lif: LIF, grid: Grid) -> None:
+    if not lif.plain:
+        raise ChipError(
+            f"{name}: has neurons with a drive, floor, start or comparison that no chip of ours has"
+        )
     if lif.silent:
         return
     if np.isinf(lif.threshold).any():

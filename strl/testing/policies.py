@@ -9,8 +9,10 @@ import numpy as np
 from strl.chip.compile import compile_network
 from strl.chip.program import Program
 from strl.chip.spec import chip
+from strl.ir.maps import Linear
 from strl.ir.network import Network
-from strl.ir.nodes import LIF, Input, Linear, Output
+from strl.ir.neurons import LIF
+from strl.ir.nodes import Input, Output
 from strl.ir.semantics import EnvironmentSpec, Readout, Semantics
 
 GAINS = np.array([0.2, 0.5, 1.2, 1.0])

@@ -25,8 +25,9 @@ from strl.chip.exporter import frontend
 from strl.chip.program import Program
 from strl.chip.spec import ChipSpec
 from strl.errors import ChipError
+from strl.ir.maps import Linear
 from strl.ir.network import Network
-from strl.ir.nodes import LIF, Linear
+from strl.ir.neurons import LIF
 from strl.policies.policy import SpikingPolicy
 from strl.quantize.network import Synapse
 from strl.quantize.neurons import Gate, Lif

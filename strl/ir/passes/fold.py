@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from strl.ir.maps import Linear
 from strl.ir.network import Network
-from strl.ir.nodes import Linear
 
 
 def fold(network: Network) -> Network:
