@@ -67,6 +67,7 @@ def _program(sizes: Sequence[int], weights: list[NDArray[np.int16]], thresholds:
     depth = len(weights)
     return Program(
         chip=chip("loihi1"),
+        arithmetic="lava",
         populations=tuple(populations),
         synapses=tuple(synapses),
         placement=(),

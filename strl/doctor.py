@@ -314,6 +314,7 @@ def _spikes(load: Callable[[Program], Session]) -> str:
 
     program = Program(
         chip=chip("loihi1"),
+        arithmetic="lava",
         populations=(
             Population(name="in", size=3, kind=Source()),
             lif("hidden", 5, 1),

@@ -195,10 +195,16 @@ class TestDamage:
         with pytest.raises(BundleError, match=r"format 1.*reset to zero"):
             load(bundle)
 
+    def test_the_format_without_an_arithmetic_is_refused(self, bundle: Path) -> None:
+        resigned(bundle, lambda m: m.update(format_version=2))
+        with pytest.raises(BundleError, match=r"format 2.*arithmetic") as caught:
+            load(bundle)
+        assert "export" in caught.value.hint
+
     def test_a_newer_format_names_both_versions(self, bundle: Path) -> None:
         resigned(bundle, lambda m: m.update(format_version=7, strl="3.1.4"))
         with pytest.raises(
-            BundleError, match=rf"format 7, written by strl 3\.1\.4.* {__version__} reads.* 2"
+            BundleError, match=rf"format 7, written by strl 3\.1\.4.* {__version__} reads.* 3"
         ) as caught:
             load(bundle)
         assert "update" in caught.value.hint
@@ -400,7 +406,7 @@ class TestText:
     def test_the_program_reads_well(self, artefact: Artefact) -> None:
         assert artefact.compiled is not None
         lines = text(artefact.compiled.program).splitlines()
-        assert lines[0].endswith("for loihi1")
+        assert lines[0].endswith("for loihi1, arithmetic lava")
         assert lines[1] == "decision: 8 ticks, 6 driven, state reset"
         assert "  input.bit3: source [2] offset=0 plane=3" in lines
         assert any(line.startswith("  again: hidden -> hidden [6, 6] 8 bit exp=") for line in lines)
@@ -432,7 +438,7 @@ class TestText:
 
 
 GOLDEN = """\
-program {digest} for loihi1
+program {digest} for loihi1, arithmetic lava
 decision: 6 ticks, 4 driven, state reset
 readout: count of lif2, ticks 2..5, unit 1.0
 

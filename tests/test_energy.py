@@ -29,6 +29,7 @@ def fan_out_program(cores: tuple[int, int, int]) -> Program:
     sizes = {"A": 4, "B": 8, "C": 2}
     return Program(
         chip=chip("loihi1"),
+        arithmetic="lava",
         populations=tuple(lif(n, s) for n, s in sizes.items()),
         synapses=(synapse("ab", "B", 8), synapse("ac", "C", 2)),
         placement=tuple(
@@ -129,6 +130,7 @@ def test_sparse_synapses_count_what_is_stored() -> None:
     sparse = Synapse(name="ab", pre="A", post="B", weight=weight, format="sparse")
     program = Program(
         chip=program.chip,
+        arithmetic=program.arithmetic,
         populations=program.populations,
         synapses=(sparse, program.synapses[1]),
         placement=program.placement,

@@ -343,10 +343,10 @@ class TestInspect:
             "  hint: export the policy again\n",
         )
         manifest = tmp_path / "x" / "manifest.json"
-        manifest.write_text(manifest.read_text().replace('"format_version": 2', '"format_version": 3'))
+        manifest.write_text(manifest.read_text().replace('"format_version": 3', '"format_version": 4'))
         code, message = refused(capsys, "inspect", tmp_path / "x")
         assert code == 5
-        assert "is bundle format 3" in message
+        assert "is bundle format 4" in message
         manifest.unlink()
         code, message = refused(capsys, "inspect", tmp_path / "x")
         assert (code, "it has no manifest.json" in message) == (5, True)

@@ -100,6 +100,7 @@ def program_of(network: Network, meaning: Semantics, *, bits: int = 1, grid: Gri
     made = with_formats(quantize(network, meaning, grid=grid or Grid(), bits=bits))
     return Program(
         chip=spec,
+        arithmetic="lava",
         populations=made.populations,
         synapses=made.synapses,
         placement=place(made, spec),

@@ -24,8 +24,13 @@ from strl.ir.semantics import Semantics
 from strl.quantize.network import QuantizedNetwork
 
 FORMAT = "strl-bundle"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
+_PASSED: Mapping[int, str] = {
+    1: "knew only neurons that reset to zero",
+    2: "did not say in which arithmetic its program runs",
+}
+"""Formats that are no longer read, and what they lacked."""
 LIMITS: Mapping[str, int] = {
     "network.nir": 256 << 20,
     "program.json": 64 << 20,
@@ -141,9 +146,9 @@ def _manifest(data: bytes, where: str) -> dict[str, Any]:
             f"{__version__} reads formats up to {FORMAT_VERSION}",
             hint="update strl, or export the policy again with this one",
         )
-    if version == 1:
+    if isinstance(version, int) and version in _PASSED:
         raise BundleError(
-            f"{where}: is bundle format 1, which knew only neurons that reset to zero; this strl reads "
+            f"{where}: is bundle format {version}, which {_PASSED[version]}; this strl reads "
             f"format {FORMAT_VERSION}",
             hint="export the policy again",
         )

@@ -16,7 +16,17 @@ from strl.errors import BundleError
 from strl.ir.semantics import MAX_TICKS, Semantics
 from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse
-from strl.quantize.neurons import COMPUTING, Gate, Graded, Kind, Lif, Product, Source, Ternary
+from strl.quantize.neurons import (
+    COMPUTING,
+    REFRACTORY,
+    Gate,
+    Graded,
+    Kind,
+    Lif,
+    Product,
+    Source,
+    Ternary,
+)
 
 NEURONS_MAX = 1 << 20
 """Neurons of a population; above it a bundle is taken for damaged."""
@@ -36,6 +46,7 @@ _PAIRS = ("stride", "padding", "dilation")
 def structure(program: Program) -> dict[str, Any]:
     """Everything of a program but its arrays, chip and semantics, as plain data."""
     return {
+        "arithmetic": program.arithmetic,
         "populations": [_population(p) for p in program.populations],
         "synapses": [_synapse(s) for s in program.synapses],
         "placement": [asdict(part) for part in program.placement],
@@ -71,6 +82,7 @@ def rebuild(record: Mapping[str, Any], data: bytes, chip: ChipSpec, semantics: S
         populations = tuple(_read_population(p, values) for p in record["populations"])
         return Program(
             chip=chip,
+            arithmetic=record["arithmetic"],
             populations=populations,
             synapses=tuple(_read_synapse(s, values) for s in record["synapses"]),
             placement=tuple(_read_part(part, populations, chip) for part in record["placement"]),
@@ -116,7 +128,9 @@ def _read_kind(record: Mapping[str, Any], values: Mapping[str, np.ndarray], name
         return Gate(start=start, stop=stop)
     if kind is Lif:
         _one_of(record, "reset", "zero", "subtract")
-        return Lif(**arrays, reset=record["reset"], reset_delay=_flag(record, "reset_delay"))
+        refractory = _integer(record, "refractory", 1, REFRACTORY)
+        late = _flag(record, "reset_delay")
+        return Lif(**arrays, reset=record["reset"], reset_delay=late, refractory=refractory)
     if kind is Ternary:
         return Ternary(**arrays)
     if kind is Graded:

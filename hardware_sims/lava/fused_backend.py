@@ -8,7 +8,7 @@ import numpy as np
 
 from hardware_sims.lava import compat
 from hardware_sims.loihi.inputs import check_batch, check_spikes, input_shape, slot_indices
-from strl.chip.backend import Counts, Decision
+from strl.chip.backend import Counts, Decision, require_lava
 from strl.chip.program import Messages, Program
 
 
@@ -20,6 +20,7 @@ class LavaFusedBackend:
     def load(self, program: Program, *, batch: int = 1) -> LavaFusedSession:
         """See ``strl.chip.Backend``."""
         check_batch(batch)
+        require_lava(program, self.name)
         compat.load()
         return LavaFusedSession(program, batch)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hardware_sims.lava import compat
 from hardware_sims.loihi.inputs import check_batch, check_spikes, slot_indices
-from strl.chip.backend import Counts, Decision
+from strl.chip.backend import Counts, Decision, require_lava
 from strl.chip.program import Messages, Program
 from strl.errors import BackendError
 from strl.quantize.neurons import Gate
@@ -27,6 +27,7 @@ class LavaBackend:
     def load(self, program: Program, *, batch: int = 1) -> LavaSession:
         """See ``strl.chip.Backend``; besides, what stock processes cannot do exactly is refused."""
         check_batch(batch)
+        require_lava(program, self.name)
         compat.load()
         if batch != 1:
             raise BackendError(

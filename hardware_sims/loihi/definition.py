@@ -1,8 +1,8 @@
 """The chip, defined: what a tick does, in the plainest integer arithmetic. Slow on purpose.
 
-Everything else that runs programs must equal this bit for bit in u, v and spikes. The arithmetic is
-that of lava-nc 0.10.0's ``fixed_pt`` models (lava/proc/dense/models.py, lava/proc/lif/models.py);
-what the silicon does otherwise is not modelled here.
+Everything else that runs programs must equal this bit for bit in u, v and spikes. A program says which of
+two arithmetics it runs in: ``lava``, that of lava-nc 0.10.0's ``fixed_pt`` models (lava/proc/dense/models.py,
+lava/proc/lif/models.py), or ``loihi1``, what is published of the chip; docs/chip.md has the sources.
 
 One tick t:
 1. every source sends what the host says, every gate spikes in its window;
@@ -15,6 +15,12 @@ One tick t:
        v ← trunc(v · (4096 − dv) / 4096) + u               clipped to ±(2²³ − 1)
        spike ← v > 64·vth;  v ← 0 where it spiked
    (``lif`` has the other resets); graded and product neurons send what they receive, without a state.
+
+In ``loihi1`` there are spikes only, LIF neurons that reset to zero at once, and differently from the above:
+2. a = Σ over its synapses of Σ ⌊W · 2^weight_exp⌋ · s(t − delay): the exponent acts on each weight. The
+   accumulator has 16 bits (22 after the shift by 6), and what leaves them wraps;
+4. u wraps into 24 bits, as often as it takes; v stays 0 for refractory − 1 ticks after that of a spike. Where a
+   spike or this holds v, a probe reads 128 times the ticks until v lives again (128 right after a spike).
 """
 
 from __future__ import annotations
@@ -35,9 +41,15 @@ Int = NDArray[np.int64]
 LIMIT = 2**23
 
 
+def wrap(x: Int, bits: int) -> Int:
+    """The value that a signed register of that many bits keeps of x."""
+    half = 1 << bits - 1
+    return (x + half) % (2 * half) - half
+
+
 def wrap32(x: Int) -> Int:
     """The value that a signed 32-bit register keeps of x."""
-    return (x + 2**31) % 2**32 - 2**31
+    return wrap(x, 32)
 
 
 def decay(x: Int, factor: Int) -> Int:
@@ -78,6 +90,16 @@ def lif(u: Int, v: Int, a: Int, kind: Lif) -> tuple[Int, Int, Int]:
     return u, late, spikes.astype(np.int64)
 
 
+def lif_loihi1(u: Int, v: Int, held: Int, a: Int, kind: Lif) -> tuple[Int, Int, Int, Int]:
+    """u, v, what holds v and spikes after one tick; ``held`` counts down the ticks until v lives again."""
+    held = np.maximum(held - 1, 0)
+    u = wrap(decay(u, 4096 - (kind.du.astype(np.int64) + 1)) + (a << 6), 24)
+    v = clip(decay(v, 4096 - kind.dv.astype(np.int64)) + u)
+    spikes = (held == 0) & (v > (kind.vth.astype(np.int64) << 6))
+    held = np.where(spikes, kind.refractory, held)
+    return u, np.where(held > 0, 0, v), held, spikes.astype(np.int64)
+
+
 def ternary(u: Int, v: Int, a: Int, kind: Ternary) -> tuple[Int, Int, Int]:
     """u, v and messages −1, 0, 1 after one tick with synaptic input a."""
     u, v = integrate(u, v, a, kind)
@@ -101,7 +123,8 @@ def product(a: Int, b: Int, kind: Product) -> Int:
 class DefinitionSession:
     """A program run by the definition; answers ``strl.chip.backend.Session``.
 
-    ``u`` and ``v`` hold the state [batch, n] of each population that has one by name, for whoever compares.
+    ``u``, ``v`` and ``held`` (``loihi1``'s) hold the state [batch, n] of each population that has one by name,
+    for whoever compares; ``sums`` what arrived at its ports in the last tick.
     """
 
     def __init__(self, program: Program, batch: int) -> None:
@@ -114,6 +137,8 @@ class DefinitionSession:
         stateful = [p for p in program.populations if isinstance(p.kind, Lif | Ternary)]
         self.u = {p.name: np.zeros((batch, p.size), np.int64) for p in stateful}
         self.v = {p.name: np.zeros((batch, p.size), np.int64) for p in stateful}
+        self.held = {p.name: np.zeros((batch, p.size), np.int64) for p in stateful}
+        self.sums: dict[tuple[str, int], Int] = {}
         # past[d] is the raster of d + 1 ticks ago.
         self._past = np.zeros((self._memory, batch, program.neurons), np.int64)
         self._ticks = np.zeros(batch, np.int64)
@@ -122,7 +147,7 @@ class DefinitionSession:
 
     def reset(self, slots: Sequence[int] | None = None) -> None:
         index = slot_indices(slots, self.batch)
-        for state in (*self.u.values(), *self.v.values()):
+        for state in (*self.u.values(), *self.v.values(), *self.held.values()):
             state[index] = 0
         self._past[:, index] = 0
         for count in (self._ticks, self._spikes, self._active):
@@ -137,7 +162,7 @@ class DefinitionSession:
         for tick in range(schedule.total):
             raster[:, tick] = self.tick(tick, spikes[tick] if tick < schedule.ticks else silence)
             if readout.kind == "membrane" and tick == readout.stop - 1:
-                membrane = self.v[readout.population].copy()
+                membrane = self.probe(readout.population)
         window = raster[:, readout.start : readout.stop, self._slices[readout.population]]
         count = window.sum(axis=1, dtype=np.int32)
         value = count if readout.kind == "count" else membrane.astype(np.int32)
@@ -161,6 +186,11 @@ class DefinitionSession:
         self._spikes += now != 0
         return now
 
+    def probe(self, population: str) -> Int:
+        """What a probe of v reads [batch, n]: v, or where a neuron holds it, for how long."""
+        held = self.held[population]
+        return np.where(held > 0, 128 * held, self.v[population])
+
     def counts(self) -> Counts:
         return Counts(ticks=self._ticks.copy(), spikes=self._spikes.copy(), active=self._active.copy())
 
@@ -178,23 +208,32 @@ class DefinitionSession:
             self._active[:, number] += ((a != 0) | (b != 0)).sum(axis=1)
             return product(a, b, kind)
         if self.program.schedule.state == "reset" and tick == population.offset:
-            self.u[name][:] = 0
-            self.v[name][:] = 0
+            for state in (self.u, self.v, self.held):
+                state[name][:] = 0
         u, v = self.u[name], self.v[name]
         self._active[:, number] += ((a != 0) | (u != 0) | (v != 0)).sum(axis=1)
+        if isinstance(kind, Lif) and self.program.arithmetic == "loihi1":
+            self.u[name], self.v[name], self.held[name], messages = lif_loihi1(u, v, self.held[name], a, kind)
+            return messages
         step = lif(u, v, a, kind) if isinstance(kind, Lif) else ternary(u, v, a, kind)
         self.u[name], self.v[name], messages = step
         return messages
 
     def _input(self, population: Population, port: int, tick: int) -> Int:
         a: Int = np.zeros((self.batch, population.size), np.int64)
+        by_weight = self.program.arithmetic == "loihi1"
         for synapse in self.program.synapses:
             here = synapse.post == population.name and synapse.port == port
             if here and not self.program.blanked(synapse, tick):
                 past = self._past[synapse.delay - 1][:, self._slices[synapse.pre]]
                 messages = past if synapse.message_bits else (past != 0).astype(np.int64)
-                a += shift(wrap32(messages @ self._weights[synapse.name]), synapse.weight_exp)
-        return wrap32(a)
+                weights, exponent = self._weights[synapse.name], synapse.weight_exp
+                if by_weight:
+                    a += messages @ shift(weights, exponent)
+                else:
+                    a += shift(wrap32(messages @ weights), exponent)
+        self.sums[population.name, port] = a = wrap(a, 16 if by_weight else 32)
+        return a
 
 
 class DefinitionBackend:

@@ -85,6 +85,15 @@ class Backend(Protocol):
         """
 
 
+def require_lava(program: Program, name: str) -> None:
+    """For a backend that has only arithmetic ``lava``: raises BackendError where the program has another."""
+    if program.arithmetic != "lava":
+        raise BackendError(
+            f"backend {name!r}: computes in arithmetic 'lava', the program is for {program.arithmetic!r}",
+            hint="use --backend loihi or definition",
+        )
+
+
 def backends() -> tuple[str, ...]:
     """Names of the backends that are installed (installed, not necessarily usable)."""
     return tuple(sorted(e.name for e in entry_points(group=GROUP)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from strl.chip.arithmetic import Arithmetic
 from strl.chip.codec import check_codec
 from strl.chip.place import place, with_formats
 from strl.chip.program import Program
@@ -26,7 +27,12 @@ class Compiled:
 
 
 def compile_network(
-    network: Network, semantics: Semantics, chip: ChipSpec, *, weight_bits: int | None = None
+    network: Network,
+    semantics: Semantics,
+    chip: ChipSpec,
+    *,
+    weight_bits: int | None = None,
+    arithmetic: Arithmetic | None = None,
 ) -> Compiled:
     """Make a program.
 
@@ -34,6 +40,7 @@ def compile_network(
         network, semantics: what the policy means.
         chip: where it shall run.
         weight_bits: 2 up to the chip's own, which is the default.
+        arithmetic: one of the chip's, the first by default.
 
     Raises:
         ChipError: what the chip cannot hold or compute; names the node and the limit.
@@ -56,6 +63,7 @@ def compile_network(
     quantized = with_formats(quantized)
     program = Program(
         chip=chip,
+        arithmetic=chip.arithmetics[0] if arithmetic is None else arithmetic,
         populations=quantized.populations,
         synapses=quantized.synapses,
         placement=place(quantized, chip),

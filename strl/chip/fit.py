@@ -37,6 +37,7 @@ def summary(compiled: Compiled) -> dict[str, Any]:
     worst = max(compiled.quantized.error.items(), key=lambda entry: entry[1]["largest"])
     return {
         "chip": program.chip.name,
+        "arithmetic": program.arithmetic,
         "digest": program.digest,
         "populations": len(program.populations),
         "neurons": program.neurons,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from strl.chip.arithmetic import Arithmetic, check_arithmetic
 from strl.chip.spec import ChipSpec
 from strl.content import Content, digest
 from strl.errors import ChipError
@@ -34,6 +35,7 @@ class Program(Content):
 
     Args:
         chip: the chip it was placed on.
+        arithmetic: how it is computed: ``lava`` or ``loihi1``; one of the chip's.
         populations, synapses: see ``strl.quantize.network``.
         placement: which neurons live on which core; sources and gates live on the host and on none.
         schedule: ticks of a decision.
@@ -42,6 +44,7 @@ class Program(Content):
     """
 
     chip: ChipSpec
+    arithmetic: Arithmetic
     populations: tuple[Population, ...]
     synapses: tuple[Synapse, ...]
     placement: tuple[Part, ...]
@@ -51,6 +54,13 @@ class Program(Content):
 
     def __post_init__(self) -> None:
         check_wiring(self.populations, self.synapses, self.readout)
+        exponent_min = self.chip.limit("weight_exp_min")
+        check_arithmetic(self.arithmetic, self.populations, self.synapses, exponent_min)
+        if self.arithmetic not in self.chip.arithmetics:
+            raise ChipError(
+                f"{self.chip.name}: has no arithmetic {self.arithmetic!r}, only "
+                f"{', '.join(self.chip.arithmetics)}"
+            )
         if self.readout.stop > self.schedule.total or self.schedule.ticks > self.schedule.total:
             raise ChipError(
                 f"schedule: a decision has {self.schedule.total} ticks, "

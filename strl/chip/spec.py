@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from strl.chip.arithmetic import ARITHMETICS, Arithmetic
 from strl.content import Content
 from strl.errors import ChipError
 from strl.quantize.grid import RESETS
@@ -21,6 +22,7 @@ from strl.registry import suggest
 
 Status = Literal["primary", "secondary", "remembered", "derived"]
 _STATUS = ("primary", "secondary", "remembered", "derived")
+T = TypeVar("T")
 _UNITS = ("J", "s", "W", "1")
 
 
@@ -57,6 +59,7 @@ class ChipSpec(Content):
         limits: figure by name, see ``strl/chip/specs/loihi1.toml`` for what each means.
         energy: profile → event → figure (J, s or W).
         resets: the resets that its neurons have, see ``strl.quantize.Grid``.
+        arithmetics: those that describe it; a program is compiled for the first unless told.
         toml: the file's text, so that a bundle can carry the chip it was made for.
     """
 
@@ -65,6 +68,7 @@ class ChipSpec(Content):
     energy: Mapping[str, Figures]
     toml: str
     resets: tuple[str, ...] = ("zero",)
+    arithmetics: tuple[Arithmetic, ...] = ("lava",)
 
     def limit(self, name: str) -> int:
         """A limit as a whole number."""
@@ -105,17 +109,23 @@ def parse(toml: str, where: str) -> ChipSpec:
                 }
             ),
             toml=toml,
-            resets=_resets(table.get("features", {}), where),
+            resets=tuple(_features(table, "resets", RESETS, where)),
+            arithmetics=tuple(_features(table, "arithmetics", ARITHMETICS, where)),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ChipError(f"{where}: not a chip: {error!r}") from error
 
 
-def _resets(features: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    found = features.get("resets", ["zero"])
-    if set(features) - {"resets"} or not isinstance(found, list) or not set(found) <= set(RESETS):
-        raise ChipError(f"{where}: features has {dict(features)}, must be resets out of {', '.join(RESETS)}")
-    return tuple(found)
+def _features(table: Mapping[str, Any], name: str, known: tuple[T, ...], where: str) -> list[T]:
+    """The features of that name, the first of those known where the chip does not say."""
+    features = table.get("features", {})
+    found = features.get(name, [known[0]])
+    unknown = set(features) - {"resets", "arithmetics"}
+    if unknown or not isinstance(found, list) or not found or not set(found) <= set(known):
+        raise ChipError(
+            f"{where}: features has {dict(features)}, {name} must be some of {', '.join(map(str, known))}"
+        )
+    return found
 
 
 def _figures(table: Mapping[str, Mapping[str, Any]], where: str) -> Figures:

@@ -15,7 +15,7 @@ def text(program: Program) -> str:
     """One line a population, one a bundle of synapses, one a part of a core."""
     schedule, readout = program.schedule, program.readout
     lines = [
-        f"program {program.digest[:16]} for {program.chip.name}",
+        f"program {program.digest[:16]} for {program.chip.name}, arithmetic {program.arithmetic}",
         f"decision: {schedule.total} ticks, {schedule.ticks} driven, state {schedule.state}",
         f"readout: {readout.kind} of {readout.population}, ticks {readout.start}..{readout.stop - 1}, "
         f"unit {readout.unit!r}",
@@ -54,6 +54,8 @@ def _neurons(kind: Neurons) -> str:
     words = [f"{what}={_span(getattr(kind, what))}" for what in _PARAMETERS[type(kind)]]
     if isinstance(kind, Lif) and (kind.reset, kind.reset_delay) != ("zero", False):
         words.append(f"reset={kind.reset}{' late' if kind.reset_delay else ''}")
+    if isinstance(kind, Lif) and kind.refractory > 1:
+        words.append(f"refractory={kind.refractory}")
     if isinstance(kind, Graded) and kind.rectify:
         words.append("rectify")
     if isinstance(kind, Product):

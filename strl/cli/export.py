@@ -99,7 +99,8 @@ def program_lines(program: dict[str, Any]) -> list[str]:
         f"  program   {program['populations']} populations, {program['neurons']} neurons, "
         f"{program['synapses']} synapses on {program['cores']} of {program['cores_limit']} cores of "
         f"{program['chip']}",
-        f"  decision  {program['ticks_per_decision']} ticks, {program['ticks']} of them driven",
+        f"  decision  {program['ticks_per_decision']} ticks, {program['ticks']} of them driven, in arithmetic "
+        f"{program['arithmetic']}",
         f"  rounding  {_rounding(program['worst_error'])}",
         f"  digest    {program['digest']}",
     ]

@@ -21,6 +21,9 @@ Reset = Literal["zero", "subtract"]
 DECAY_U, DECAY_V, THRESHOLD = 4095, 4096, 131071
 """Greatest du, dv and threshold mantissa."""
 
+REFRACTORY = 64
+"""Longest refractory period in ticks."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -51,6 +54,8 @@ class Lif(Content):
         vth: threshold 0..131071 in units of 2⁶; a spike is v > vth·2⁶.
         reset: ``zero`` as on Loihi 1; ``subtract`` takes the threshold off (Loihi 2 microcode).
         reset_delay: True resets in the tick after the spike, see ``strl.ir.nodes.LIF`` (Loihi 2).
+        refractory: 1..64 ticks from a spike to the first in which the potential lives again, so that 1
+            is none; more only in arithmetic ``loihi1``.
     """
 
     du: Ints
@@ -58,9 +63,12 @@ class Lif(Content):
     vth: Ints
     reset: Reset = "zero"
     reset_delay: bool = False
+    refractory: int = 1
 
     def __post_init__(self) -> None:
         _check(self, "lif", {"du": (0, DECAY_U), "dv": (0, DECAY_V), "vth": (0, THRESHOLD)})
+        if not 1 <= self.refractory <= REFRACTORY:
+            raise ChipError(f"lif: refractory = {self.refractory} ticks, must lie in 1..{REFRACTORY}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

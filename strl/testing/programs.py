@@ -94,6 +94,7 @@ def _program(
     kind: ReadoutKind = "membrane" if rng.random() < 0.5 and stateful else "count"
     return Program(
         chip=chip("loihi1"),
+        arithmetic="lava",
         populations=tuple(populations),
         synapses=tuple(_synapses(rng, hosts, neurons, kinds, kernels)),
         placement=(),
