@@ -19,8 +19,8 @@ One tick t:
 In ``loihi1`` there are spikes only, LIF neurons that reset to zero at once, and differently from the above:
 2. a = Σ over its synapses of Σ ⌊W · 2^weight_exp⌋ · s(t − delay): the exponent acts on each weight. The
    accumulator has 16 bits (22 after the shift by 6), and what leaves them wraps;
-4. u wraps into 24 bits, as often as it takes; v stays 0 for refractory − 1 ticks after that of a spike. Where a
-   spike or this holds v, a probe reads 128 times the ticks until v lives again (128 right after a spike).
+4. u wraps into 24 bits, as often as it takes; v stays 0 for refractory − 1 ticks after that of a spike. Where
+   a spike or this holds v, a probe reads 128 times the ticks until v lives again (128 right after a spike).
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strl.chip.arithmetic import Arithmetic
 from strl.chip.program import Messages, Program
 from strl.chip.spec import chip
 from strl.errors import ChipError
@@ -30,7 +31,9 @@ KINDS = ("subtract", "late", "ternary", "graded", "product", "source", "message"
 with the message (``message``), share weights (``kernel``) or store only what is not 0 (``sparse``)."""
 
 
-def random_program(seed: int, *, largest: int = 40, kinds: Collection[str] = ()) -> Program:
+def random_program(
+    seed: int, *, largest: int = 40, kinds: Collection[str] = (), arithmetic: Arithmetic = "lava"
+) -> Program:
     """A valid program of few neurons, the same for the same seed.
 
     Among them: state reset and carried, 1..3 sources, gates, recurrence, delays 1..63, exponents −7..7, even
@@ -40,11 +43,15 @@ def random_program(seed: int, *, largest: int = 40, kinds: Collection[str] = ())
     Args:
         seed: of ``numpy.random.default_rng``.
         largest: neurons of a population, at most (3 times as many behind a shared kernel).
-        kinds: some of ``KINDS``.
+        kinds: some of ``KINDS``; ``loihi1`` has only kernel and sparse.
+        arithmetic: of the program; in ``loihi1`` neurons are refractory, and weights ones that it can store.
     """
     rng = np.random.default_rng(seed)
-    if kinds:
-        return _mixed(rng, largest, frozenset(kinds))
+    made = _mixed(rng, largest, frozenset(kinds)) if kinds else _plain(rng, largest)
+    return made if arithmetic == "lava" else _for_loihi1(rng, made)
+
+
+def _plain(rng: Rng, largest: int) -> Program:
     ticks = int(rng.integers(1, 9))
     total = ticks + int(rng.integers(0, 6))
     state = "reset" if rng.random() < 0.5 else "carry"
@@ -101,6 +108,28 @@ def _program(
         schedule=schedule,
         readout=ReadoutWindow(population=read.name, kind=kind, start=start, stop=stop, unit=1.0),
         semantics=_semantics(schedule, kind),
+    )
+
+
+def _for_loihi1(rng: Rng, program: Program) -> Program:
+    def population(p: Population) -> Population:
+        if not isinstance(p.kind, Lif):
+            return p
+        refractory = int(rng.choice([1, 2, 3, 8, 64]))
+        return replace(p, kind=replace(p.kind, refractory=refractory))
+
+    def synapse(s: Synapse) -> Synapse:
+        weight = s.weight.weight if isinstance(s.weight, Kernel) else s.weight
+        if weight.min() >= 0 or weight.max() <= 0 or (np.abs(weight).max() <= 127 and s.weight_exp > -7):
+            return s
+        even = weight & ~1
+        return replace(s, weight=replace(s.weight, weight=even) if isinstance(s.weight, Kernel) else even)
+
+    return replace(
+        program,
+        arithmetic="loihi1",
+        populations=tuple(map(population, program.populations)),
+        synapses=tuple(map(synapse, program.synapses)),
     )
 
 
