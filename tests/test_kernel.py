@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardware_sims.loihi import DefinitionBackend, LoihiBackend, definition, kernel, session
+from hardware_sims.loihi import DefinitionBackend, LoihiBackend, definition, session
+from hardware_sims.loihi.kernel import columns, compiled
 from hardware_sims.loihi.session import LoihiSession
 from strl.chip import Program
 from strl.errors import BackendError
@@ -140,14 +141,14 @@ def _nudge(name: str, index: Any, by: int) -> Callable[[LoihiSession], None]:
 @pytest.mark.parametrize(
     "change",
     [
-        _nudge("parameters", kernel.FACTOR_U, -1),
-        _nudge("parameters", kernel.FACTOR_V, -1),
-        _nudge("parameters", kernel.THRESHOLD, 1),
+        _nudge("parameters", columns.FACTOR_U, -1),
+        _nudge("parameters", columns.FACTOR_V, -1),
+        _nudge("parameters", columns.THRESHOLD, 1),
         _nudge("rows", ..., 1),
-        _nudge("synapses", (..., kernel.DELAY), -1),
-        _nudge("synapses", (..., kernel.EXPONENT), 1),
-        _nudge("synapses", (..., kernel.BLANK_TO), 1),
-        _nudge("populations", (..., kernel.START), 1),
+        _nudge("synapses", (..., columns.DELAY), -1),
+        _nudge("synapses", (..., columns.EXPONENT), 1),
+        _nudge("synapses", (..., columns.BLANK_TO), 1),
+        _nudge("populations", (..., columns.START), 1),
     ],
     ids=["du", "dv", "vth", "weight", "delay", "exponent", "blanked", "start"],
 )
@@ -271,15 +272,15 @@ def _increment(x: int) -> int:
 
 
 def test_no_folder_for_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = kernel.numba.njit
+    plain = compiled.numba.njit
 
     def njit(*functions: Any, **options: Any) -> Any:
         if options.get("cache"):
             raise RuntimeError("cannot cache function: no locator available for file")
         return plain(*functions, **options)
 
-    monkeypatch.setattr(kernel.numba, "njit", njit)
-    assert kernel.compiled(_increment)(1) == 2
+    monkeypatch.setattr(compiled.numba, "njit", njit)
+    assert compiled.compiled(_increment)(1) == 2
 
 
 def test_a_full_disk_costs_only_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -288,7 +289,7 @@ def test_a_full_disk_costs_only_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_p
 
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
-    assert kernel.compiled(_increment)(1) == 2
+    assert compiled.compiled(_increment)(1) == 2
 
 
 @pytest.mark.slow

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware_sims.loihi import kernel
-from hardware_sims.loihi.kernel import LANES
+from hardware_sims.loihi.kernel import columns
+from hardware_sims.loihi.kernel.columns import LANES
 from hardware_sims.loihi.weights import NEVER, Weights, padded
 from strl.chip.program import Program
 from strl.errors import BackendError
@@ -79,8 +79,8 @@ def layout(program: Program) -> Layout:
         parameters=np.concatenate(parameters, axis=1),
         first=first,
         ring=1 << longest.bit_length(),
-        plain=bool((populations[:, kernel.KIND] <= kernel.LIF).all())
-        and not synapses[:, [kernel.FORM, kernel.WEIGHTED, kernel.PORT]].any(),
+        plain=bool((populations[:, columns.KIND] <= columns.LIF).all())
+        and not synapses[:, [columns.FORM, columns.WEIGHTED, columns.PORT]].any(),
     )
 
 
@@ -128,15 +128,15 @@ def _tables(program: Program, first: dict[str, int], weights: Weights) -> tuple[
 def _code(kind: Kind) -> tuple[int, int]:
     """KIND and DETAIL of a population."""
     if isinstance(kind, Source):
-        return kernel.LEVELS if kind.plane is None else kernel.SOURCE, 0
+        return columns.LEVELS if kind.plane is None else columns.SOURCE, 0
     if isinstance(kind, Lif):
-        detail = kernel.SUBTRACTS * (kind.reset == "subtract") + kernel.LATE * kind.reset_delay
-        return kernel.OWING if detail else kernel.LIF, detail
+        detail = columns.SUBTRACTS * (kind.reset == "subtract") + columns.LATE * kind.reset_delay
+        return columns.OWING if detail else columns.LIF, detail
     if isinstance(kind, Graded):
-        return kernel.GRADED, kernel.RECTIFIES * kind.rectify
+        return columns.GRADED, columns.RECTIFIES * kind.rectify
     if isinstance(kind, Product):
-        return kernel.PRODUCT, kind.shift
-    return (kernel.GATE if isinstance(kind, Gate) else kernel.TERNARY), 0
+        return columns.PRODUCT, kind.shift
+    return (columns.GATE if isinstance(kind, Gate) else columns.TERNARY), 0
 
 
 def _synapse(program: Program, synapse: Synapse, pre: int, weights: Weights) -> tuple[int, ...]:
@@ -144,18 +144,18 @@ def _synapse(program: Program, synapse: Synapse, pre: int, weights: Weights) -> 
     blank = [t for t in range(program.schedule.total) if program.blanked(synapse, t)]
     weighted = bool(synapse.message_bits) and not binary(program.populations[pre].kind)
     row = {
-        kernel.PRE: pre,
-        kernel.PRE_COLUMN: program.slices[synapse.pre].start,
-        kernel.DELAY: synapse.delay,
-        kernel.BLANK_FROM: blank[0] if blank else 0,
-        kernel.BLANK_TO: blank[-1] + 1 if blank else 0,
-        kernel.WEIGHTED: int(weighted),
-        kernel.PORT: synapse.port,
+        columns.PRE: pre,
+        columns.PRE_COLUMN: program.slices[synapse.pre].start,
+        columns.DELAY: synapse.delay,
+        columns.BLANK_FROM: blank[0] if blank else 0,
+        columns.BLANK_TO: blank[-1] + 1 if blank else 0,
+        columns.WEIGHTED: int(weighted),
+        columns.PORT: synapse.port,
         **weights.add(synapse),
     }
     # Without odd weights the halves alone are summed: one power of two less.
-    halved = row[kernel.FORM] == kernel.DENSE and row[kernel.ODDS] == NEVER and not weighted
-    row[kernel.EXPONENT] = synapse.weight_exp + halved
+    halved = row[columns.FORM] == columns.DENSE and row[columns.ODDS] == NEVER and not weighted
+    row[columns.EXPONENT] = synapse.weight_exp + halved
     return tuple(int(row.get(column, 0)) for column in range(19))
 
 

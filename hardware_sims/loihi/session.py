@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware_sims.loihi import kernel
 from hardware_sims.loihi.inputs import (
     check_batch,
     check_shape,
@@ -18,7 +17,9 @@ from hardware_sims.loihi.inputs import (
     input_shape,
     slot_indices,
 )
-from hardware_sims.loihi.kernel import LANES
+from hardware_sims.loihi.kernel.columns import LANES
+from hardware_sims.loihi.kernel.messages import valid
+from hardware_sims.loihi.kernel.run import run
 from hardware_sims.loihi.layout import layout
 from strl.chip.backend import Counts, Decision
 from strl.chip.program import Messages, Program
@@ -91,12 +92,12 @@ class LoihiSession:
             spikes = np.array(spikes, order="C")  # numba would compile a variant for each such kind
         raster = np.empty(self._raster_shape, self.program.message)
         readout = np.zeros(self._readout_shape, np.int32)
-        if spikes.dtype != np.uint8 or not kernel.valid(spikes):
+        if spikes.dtype != np.uint8 or not valid(spikes):
             check_values(spikes, self.program)  # says which
         driven, levels = _divided(spikes)
         arrays = (self._clock, *self._plan, *self._state, driven, levels, raster, readout)
         if self._pool is None:
-            kernel.run(0, self.batch, *arrays)
+            run(0, self.batch, *arrays)
         else:
             self._share(self._pool, arrays)
         self._clock += self._total
@@ -117,12 +118,12 @@ class LoihiSession:
         raster = np.empty(self._raster_shape, self.program.message)
         readout = np.empty(self._readout_shape, np.int32)
         if spikes.dtype == np.uint8:
-            kernel.valid(spikes)
-        kernel.run(0, 0, self._clock, *self._plan, *self._state, *_divided(spikes), raster, readout)
+            valid(spikes)
+        run(0, 0, self._clock, *self._plan, *self._state, *_divided(spikes), raster, readout)
 
     def _share(self, pool: ThreadPoolExecutor, arrays: tuple[Any, ...]) -> None:
-        waiting = [pool.submit(kernel.run, low, high, *arrays) for low, high in self._slots[1:]]
-        kernel.run(*self._slots[0], *arrays)
+        waiting = [pool.submit(run, low, high, *arrays) for low, high in self._slots[1:]]
+        run(*self._slots[0], *arrays)
         for future in waiting:
             future.result()
 

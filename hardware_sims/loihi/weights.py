@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware_sims.loihi import kernel
-from hardware_sims.loihi.kernel import LANES
+from hardware_sims.loihi.kernel import columns
+from hardware_sims.loihi.kernel.columns import LANES
 from strl.quantize.convolution import Kernel
 from strl.quantize.network import Synapse
 
@@ -65,16 +65,16 @@ class Weights:
         halves = self._append("rows", (lanes >> 1).astype(np.int8))
         odd = bool((weight & 1).any())
         odds = self._append("rows", (lanes & 1).astype(np.int8)) if odd else NEVER
-        return {kernel.FORM: kernel.DENSE, kernel.HALVES: halves, kernel.ODDS: odds}
+        return {columns.FORM: columns.DENSE, columns.HALVES: halves, columns.ODDS: odds}
 
     def _listed(self, weight: NDArray[np.int16]) -> dict[int, int]:
         pre, post = np.nonzero(weight.T)
         starts = np.searchsorted(pre, np.arange(weight.shape[1] + 1))
         return {
-            kernel.FORM: kernel.LISTED,
-            kernel.PLACES: self._append("table", starts.astype(np.int32)),
-            kernel.GATHER: self._append("table", post.astype(np.int32)),
-            kernel.PATCHES: self._append("listed", weight[post, pre]),
+            columns.FORM: columns.LISTED,
+            columns.PLACES: self._append("table", starts.astype(np.int32)),
+            columns.GATHER: self._append("table", post.astype(np.int32)),
+            columns.PATCHES: self._append("listed", weight[post, pre]),
         }
 
     def _shared(self, shared: Kernel) -> dict[int, int]:
@@ -95,16 +95,16 @@ class Weights:
         rows = y.reach * blocks.shape[-2]
         first = self._append("patches", blocks.reshape(-1, LANES))
         return {
-            kernel.FORM: kernel.SHARED,
-            kernel.PLACES: self._append("table", place.astype(np.int32).ravel()),
-            kernel.PATCHES: self._append("table", (first + patch * rows).astype(np.int32).ravel()),
-            kernel.GATHER: self._append("table", gather.astype(np.int32).ravel()),
-            kernel.SPAN: y.reach,
-            kernel.STRIDE: width * per_out,
-            kernel.WIDTH: blocks.shape[-2],
+            columns.FORM: columns.SHARED,
+            columns.PLACES: self._append("table", place.astype(np.int32).ravel()),
+            columns.PATCHES: self._append("table", (first + patch * rows).astype(np.int32).ravel()),
+            columns.GATHER: self._append("table", gather.astype(np.int32).ravel()),
+            columns.SPAN: y.reach,
+            columns.STRIDE: width * per_out,
+            columns.WIDTH: blocks.shape[-2],
             # The last patch may reach a row's width and its padding beyond the last place.
-            kernel.PLANE: shared.groups * height * width * per_out + blocks.shape[-2] * LANES,
-            kernel.MOST: _most(shared),
+            columns.PLANE: shared.groups * height * width * per_out + blocks.shape[-2] * LANES,
+            columns.MOST: _most(shared),
         }
 
     @staticmethod

@@ -1,0 +1,21 @@
+"""What the tables of a program hold, see ``layout.Layout``; and the size of a block of neurons."""
+
+from __future__ import annotations
+
+LANES = 32
+"""Neurons of a block."""
+
+# Columns of the population table.
+KIND, COLUMN, SIZE, FIRST, BLOCKS, START, STOP, SYNAPSES_FROM, SYNAPSES_TO, DETAIL = range(10)
+SOURCE, GATE, LIF, OWING, LEVELS, TERNARY, GRADED, PRODUCT = range(8)  # from LEVELS on, messages are graded
+# Details of an OWING population, whose reset is not plain, and of a GRADED one; a PRODUCT's is its shift.
+SUBTRACTS, LATE = 1, 2
+RECTIFIES = 1
+# Columns of the synapse table; those from PLACES on are for what is not DENSE.
+PRE, PRE_COLUMN, DELAY, EXPONENT, HALVES, ODDS, BLANK_FROM, BLANK_TO, FORM, WEIGHTED, PORT = range(11)
+PLACES, PATCHES, GATHER, SPAN, STRIDE, WIDTH, PLANE, MOST = range(11, 19)
+DENSE, SHARED, LISTED = range(3)
+# The parameters.
+FACTOR_U, FACTOR_V, THRESHOLD, LOW = range(4)
+# Entries of the schedule.
+TICKS, TOTAL, READ_COLUMN, READ_SIZE, READ_FROM, READ_TO, READ_MEMBRANE = range(7)
