@@ -201,9 +201,9 @@ def test_sddpg_lands_near_its_published_energy(profile: str, low: float, high: f
     [
         ('value = 69.3, unit = "pJ"', "unit = 'pJ'"),
         ('value = -1.0, unit = "J"', "below 0"),
-        ('value = nan, unit = "J"', "does not hold in finite numbers"),
+        ('value = nan, unit = "J"', "must be a finite number"),
         ('value = 1.0, low = 2.0, unit = "J"', "2 ≤ 1 ≤ 1 does not hold"),
-        ('value = "x", unit = "J"', "not a chip"),
+        ('value = "x", unit = "J"', "value = 'x', must be a finite number"),
     ],
 )
 def test_a_chip_file_with_a_wrong_figure_is_refused(entry: str, message: str) -> None:

@@ -24,6 +24,7 @@ class CoreUse:
     compartments: int = 0
     synapse_words: int = 0
     input_axons: int = 0
+    output_axons: int = 0
     profiles: set[tuple[int, ...]] = field(default_factory=set)
     thresholds: set[int] = field(default_factory=set)
 
@@ -33,6 +34,7 @@ class CoreUse:
             "compartments": self.compartments,
             "synapse_words": self.synapse_words,
             "input_axons": self.input_axons,
+            "output_axons": self.output_axons,
             "compartment_profiles": len(self.profiles),
             "threshold_profiles": len(self.thresholds),
         }
@@ -48,8 +50,14 @@ def place(network: QuantizedNetwork, chip: ChipSpec) -> tuple[Part, ...]:
     """Neurons on cores.
 
     Raises:
-        ChipError: a neuron that fits no core, or more cores than the chip has; says the limit that binds.
+        ChipError: a delay that the chip has not, a neuron that fits no core, more cores than the chip has, or
+            a core that sends to too many others; says the limit that binds.
     """
+    for synapse in network.synapses:
+        if synapse.delay > chip.limit("delay_max"):
+            raise ChipError(
+                f"{synapse.name}: delay = {synapse.delay} ticks, {chip.name} has {chip.limit('delay_max')}"
+            )
     parts: list[Part] = []
     core, use = 0, CoreUse()
     for population in network.populations:
@@ -68,6 +76,7 @@ def place(network: QuantizedNetwork, chip: ChipSpec) -> tuple[Part, ...]:
             else:
                 raise _too_large(population, incoming, start, chip)
     _within(chip, core + 1)
+    _check_output(network, tuple(parts), chip)
     return tuple(parts)
 
 
@@ -79,6 +88,8 @@ def usage(network: QuantizedNetwork, placement: tuple[Part, ...]) -> dict[int, C
         incoming = [s for s in network.synapses if s.post == part.population]
         use = found.get(part.core, CoreUse())
         found[part.core] = added(use, by_name[part.population], incoming, part.start, part.stop)
+    for core, axons in _output_axons(network, placement).items():
+        found[core].output_axons = axons
     return found
 
 
@@ -137,6 +148,31 @@ def _too_large(population: Population, incoming: list[Synapse], start: int, chip
         f"a core of {chip.name} has {chip.limit(over)}",
         hint="give its layer fewer inputs",
     )
+
+
+def _output_axons(network: QuantizedNetwork, placement: tuple[Part, ...]) -> dict[int, int]:
+    """Core → output axons: one for each of its neurons and each core that the neuron's population reaches."""
+    homes: dict[str, set[int]] = {}
+    for part in placement:
+        homes.setdefault(part.population, set()).add(part.core)
+    reached: dict[str, set[int]] = {}
+    for synapse in network.synapses:
+        reached.setdefault(synapse.pre, set()).update(homes.get(synapse.post, ()))
+    found: dict[int, int] = dict.fromkeys((part.core for part in placement), 0)
+    for part in placement:
+        found[part.core] += (part.stop - part.start) * len(reached.get(part.population, ()))
+    return found
+
+
+def _check_output(network: QuantizedNetwork, placement: tuple[Part, ...], chip: ChipSpec) -> None:
+    limit = chip.limit("output_axons")
+    for core, axons in _output_axons(network, placement).items():
+        if axons > limit:
+            names = ", ".join(sorted({p.population for p in placement if p.core == core}))
+            raise ChipError(
+                f"core {core} ({names}): needs {axons} output axons, a core of {chip.name} has {limit}",
+                hint="use smaller layers after it, so that they take fewer cores",
+            )
 
 
 def _within(chip: ChipSpec, cores: int) -> None:

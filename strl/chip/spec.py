@@ -5,7 +5,7 @@ A chip is one TOML file in ``strl/chip/specs``; adding one is adding that file.
 
 from __future__ import annotations
 
-import math
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from strl.chip.arithmetic import ARITHMETICS, Arithmetic
+from strl.chip.limits import check_limits
 from strl.content import Content
 from strl.errors import ChipError
 from strl.quantize.grid import RESETS
@@ -56,7 +57,8 @@ class ChipSpec(Content):
 
     Args:
         name: such as ``"loihi1"``.
-        limits: figure by name, see ``strl/chip/specs/loihi1.toml`` for what each means.
+        limits: figure by name, all of ``strl.chip.limits.RANGES``; ``strl/chip/specs/loihi1.toml`` says
+            where each is from.
         energy: profile → event → figure (J, s or W).
         resets: the resets that its neurons have, see ``strl.quantize.Grid``.
         arithmetics: those that describe it; a program is compiled for the first unless told.
@@ -71,7 +73,7 @@ class ChipSpec(Content):
     arithmetics: tuple[Arithmetic, ...] = ("lava",)
 
     def limit(self, name: str) -> int:
-        """A limit as a whole number."""
+        """A limit, one of ``strl.chip.limits.RANGES``."""
         return int(self.limits[name].value)
 
 
@@ -91,29 +93,46 @@ def chip(name: str) -> ChipSpec:
         return parse((files("strl.chip") / "specs" / f"{name}.toml").read_text("utf-8"), name)
     path = Path(name)
     if path.suffix == ".toml" and path.is_file():
-        return parse(path.read_text("utf-8"), str(path))
+        try:
+            return parse(path.read_text("utf-8"), name)
+        except OSError as error:
+            raise ChipError(f"{name}: cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ChipError(f"{name}: not a chip: {error}", hint="write it as UTF-8") from error
     raise ChipError(f"there is no chip {name!r}", hint=suggest(name, chips()))
 
 
 def parse(toml: str, where: str) -> ChipSpec:
     """A chip from the text of its TOML file; ``where`` names it in errors."""
     try:
-        table = tomllib.loads(toml)
+        table = _table(toml, where)
+        limits = _figures(table["limits"], f"{where}: limits")
+        check_limits({name: figure.value for name, figure in limits.items()}, f"{where}: limits")
+        energy = {
+            profile: _figures(events, f"{where}: energy.{profile}")
+            for profile, events in table.get("energy", {}).items()
+        }
         return ChipSpec(
-            name=str(table["name"]),
-            limits=_figures(table["limits"], f"{where}: limits"),
-            energy=MappingProxyType(
-                {
-                    profile: _figures(events, f"{where}: energy.{profile}")
-                    for profile, events in table.get("energy", {}).items()
-                }
-            ),
+            name=table["name"],
+            limits=limits,
+            energy=MappingProxyType(energy),
             toml=toml,
             resets=tuple(_features(table, "resets", RESETS, where)),
             arithmetics=tuple(_features(table, "arithmetics", ARITHMETICS, where)),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ChipError(f"{where}: not a chip: {error!r}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise ChipError(f"{where}: not a chip: {error!r:.200}") from error
+
+
+def _table(toml: str, where: str) -> dict[str, Any]:
+    table = tomllib.loads(toml)
+    for key in sorted({"name", "limits"} - set(table)):
+        raise ChipError(f"{where}: not a chip: it has no {key!r}")
+    for key in sorted(set(table) - {"name", "features", "limits", "energy"}):
+        raise ChipError(f"{where}: there is no {key!r} in a chip", hint="see strl/chip/specs/loihi1.toml")
+    if not isinstance(table["name"], str) or not table["name"]:
+        raise ChipError(f"{where}: name = {table['name']!r:.60}, must be a name")
+    return table
 
 
 def _features(table: Mapping[str, Any], name: str, known: tuple[T, ...], where: str) -> list[T]:
@@ -129,28 +148,37 @@ def _features(table: Mapping[str, Any], name: str, known: tuple[T, ...], where: 
 
 
 def _figures(table: Mapping[str, Mapping[str, Any]], where: str) -> Figures:
-    found: dict[str, Figure] = {}
-    for name, entry in table.items():
-        unknown = set(entry) - {"value", "low", "high", "unit", "status", "source"}
-        if unknown or entry["status"] not in _STATUS:
-            raise ChipError(f"{where}.{name}: unknown {sorted(unknown) or entry['status']}")
-        value, unit = float(entry["value"]), str(entry.get("unit", "1"))
-        low, high = float(entry.get("low", value)), float(entry.get("high", value))
-        if unit not in _UNITS:
-            raise ChipError(
-                f"{where}.{name}: unit = {unit!r}, must be one of {', '.join(_UNITS)}",
-                hint="write 69.3 pJ as 69.3e-12 with unit J",
-            )
-        if not (low <= value <= high and math.isfinite(low) and math.isfinite(high)):
-            raise ChipError(f"{where}.{name}: {low:g} ≤ {value:g} ≤ {high:g} does not hold in finite numbers")
-        if unit != "1" and low < 0:
-            raise ChipError(f"{where}.{name}: {low:g} {unit} is below 0")
-        found[name] = Figure(
-            value=value,
-            low=low,
-            high=high,
-            unit=unit,
-            status=entry["status"],
-            source=str(entry["source"]),
+    return MappingProxyType({name: _figure(entry, f"{where}.{name}") for name, entry in table.items()})
+
+
+def _figure(entry: Mapping[str, Any], where: str) -> Figure:
+    if not isinstance(entry, dict):
+        raise ChipError(f"{where} = {entry!r:.60}, must be a table with value, status and source")
+    for key in sorted(set(entry) - {"value", "low", "high", "unit", "status", "source"}):
+        raise ChipError(f"{where}: there is no {key!r} in a figure")
+    for key in sorted({"value", "status", "source"} - set(entry)):
+        raise ChipError(f"{where}: {key} is missing")
+    value = _number(entry["value"], f"{where}.value")
+    low, high = (_number(entry.get(what, value), f"{where}.{what}") for what in ("low", "high"))
+    unit, status, source = entry.get("unit", "1"), entry["status"], entry["source"]
+    if unit not in _UNITS:
+        raise ChipError(
+            f"{where}: unit = {unit!r:.60}, must be one of {', '.join(_UNITS)}",
+            hint="write 69.3 pJ as 69.3e-12 with unit J",
         )
-    return MappingProxyType(found)
+    if status not in _STATUS or not isinstance(source, str):
+        raise ChipError(
+            f"{where}: status = {status!r:.60}, source = {source!r:.60}, must be one of "
+            f"{', '.join(_STATUS)}, and a text"
+        )
+    if not low <= value <= high:
+        raise ChipError(f"{where}: {low:g} ≤ {value:g} ≤ {high:g} does not hold")
+    if unit != "1" and low < 0:
+        raise ChipError(f"{where}: {low:g} {unit} is below 0")
+    return Figure(value=value, low=low, high=high, unit=unit, status=status, source=source)
+
+
+def _number(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        raise ChipError(f"{where} = {value!r:.60}, must be a finite number")
+    return float(value)
