@@ -123,8 +123,8 @@ def product(a: Int, b: Int, kind: Product) -> Int:
 class DefinitionSession:
     """A program run by the definition; answers ``strl.chip.backend.Session``.
 
-    ``u``, ``v`` and ``held`` (``loihi1``'s) hold the state [batch, n] of each population that has one by name,
-    for whoever compares; ``sums`` what arrived at its ports in the last tick.
+    ``u``, ``v`` and ``held`` (``loihi1``'s) have the state [batch, n] of each population that has one by name,
+    ``sums`` what arrived in the last tick by name and port, for whoever compares.
     """
 
     def __init__(self, program: Program, batch: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,12 +85,13 @@ def layout(program: Program) -> Layout:
 
 
 def _parameters(kind: Neurons) -> NDArray[np.int32]:
-    """FACTOR_U, FACTOR_V, THRESHOLD and LOW of a population: [4, blocks, LANES]."""
+    """FACTOR_U, FACTOR_V, THRESHOLD and LOW or REFRACTORY of a population: [4, blocks, LANES]."""
     if isinstance(kind, Ternary):
         return padded(np.stack([4095 - kind.du, 4096 - kind.dv, kind.high << 6, kind.low << 6]))
     nothing = np.zeros_like(kind.vth)
     if isinstance(kind, Lif):
-        return padded(np.stack([4095 - kind.du, 4096 - kind.dv, kind.vth << 6, nothing]))
+        refractory = np.full_like(kind.vth, kind.refractory)
+        return padded(np.stack([4095 - kind.du, 4096 - kind.dv, kind.vth << 6, refractory]))
     return padded(np.stack([nothing, nothing, kind.vth, nothing]))
 
 
@@ -102,7 +103,7 @@ def _tables(program: Program, first: dict[str, int], weights: Weights) -> tuple[
     for population in program.populations:
         start, stop = _window(population, program, inputs)
         inputs += population.size if isinstance(population.kind, Source) else 0
-        arriving = [s for s in program.synapses if s.post == population.name]
+        arriving = [_acting(s, program) for s in program.synapses if s.post == population.name]
         code, detail = _code(population.kind)
         populations.append(
             (
@@ -137,6 +138,18 @@ def _code(kind: Kind) -> tuple[int, int]:
     if isinstance(kind, Product):
         return columns.PRODUCT, kind.shift
     return (columns.GATE if isinstance(kind, Gate) else columns.TERNARY), 0
+
+
+def _acting(synapse: Synapse, program: Program) -> Synapse:
+    """With weights already shifted where a negative exponent acts on each of them, not on the sum."""
+    if program.arithmetic == "lava" or synapse.weight_exp >= 0:
+        return synapse
+    weight: Kernel | NDArray[np.int16]
+    if isinstance(synapse.weight, Kernel):
+        weight = replace(synapse.weight, weight=synapse.weight.weight >> -synapse.weight_exp)
+    else:
+        weight = synapse.weight >> -synapse.weight_exp
+    return replace(synapse, weight=weight, weight_exp=0)
 
 
 def _synapse(program: Program, synapse: Synapse, pre: int, weights: Weights) -> tuple[int, ...]:

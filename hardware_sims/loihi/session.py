@@ -52,6 +52,7 @@ class LoihiSession:
         blocks = plan.parameters.shape[1]
         self._u = np.zeros((batch, blocks, LANES), np.int32)
         self._v = np.zeros((batch, blocks, LANES), np.int32)
+        self._held = np.zeros((batch, blocks, LANES), np.int32) if program.arithmetic == "loihi1" else None
         # Of the last ticks, the indices of the neurons that spiked, what the graded ones sent, and how many
         # of each population did.
         self._events = np.zeros((batch, plan.ring, program.neurons), np.int32)
@@ -62,7 +63,7 @@ class LoihiSession:
         weights = (plan.rows, plan.patches, plan.listed, plan.table)
         self._plan = (plan.schedule, plan.populations, plan.synapses, *weights, plan.parameters)
         history = (self._events, self._values, self._event_counts)
-        self._state = (self._u, self._v, *history, self._spikes, self._active)
+        self._state = (self._u, self._v, self._held, *history, self._spikes, self._active)
         self._slots = _shares(program, batch, threads)
         self._pool = ThreadPoolExecutor(len(self._slots) - 1) if len(self._slots) > 1 else None
         self._compile()
@@ -76,14 +77,25 @@ class LoihiSession:
         return self._by_name(self._v)
 
     @property
+    def held(self) -> Mapping[str, NDArray[np.int32]]:
+        """Ticks until v lives again, 0 where it does; nothing in arithmetic ``lava``."""
+        return {} if self._held is None else self._by_name(self._held)
+
+    def probe(self, population: str) -> NDArray[np.int32]:
+        """What a probe of v reads [batch, n]: v, or where a neuron holds it, for how long."""
+        v, held = self.v[population], self.held.get(population, np.int32(0))
+        return np.where(held > 0, 128 * held, v)
+
+    @property
     def threads(self) -> int:
         """How many threads share the slots."""
         return len(self._slots)
 
     def reset(self, slots: Sequence[int] | None = None) -> None:
         index = slot_indices(slots, self.batch)
-        for state in (self._u, self._v, self._event_counts, self._spikes, self._active):
-            state[index] = 0
+        for state in (self._u, self._v, self._held, self._event_counts, self._spikes, self._active):
+            if state is not None:
+                state[index] = 0
         self._began[index] = self._clock
 
     def run(self, spikes: Messages) -> Decision:

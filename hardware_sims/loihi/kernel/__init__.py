@@ -9,6 +9,7 @@ before the next one begins, so that its state stays in the first-level cache.
     compiled   functions compiled, and kept on disk
     receive    what arrives: weights of those that spiked, added up
     update     what neurons make of it
+    loihi1     the same in the other arithmetic
     messages   what they send: raster, events, counts
     run        a decision, tick by tick
 

@@ -17,5 +17,6 @@ PLACES, PATCHES, GATHER, SPAN, STRIDE, WIDTH, PLANE, MOST = range(11, 19)
 DENSE, SHARED, LISTED = range(3)
 # The parameters.
 FACTOR_U, FACTOR_V, THRESHOLD, LOW = range(4)
+REFRACTORY = LOW  # in arithmetic loihi1, which has no neurons with a low threshold
 # Entries of the schedule.
 TICKS, TOTAL, READ_COLUMN, READ_SIZE, READ_FROM, READ_TO, READ_MEMBRANE = range(7)

@@ -35,6 +35,7 @@ from hardware_sims.loihi.kernel.columns import (
     TOTAL,
 )
 from hardware_sims.loihi.kernel.compiled import compiled
+from hardware_sims.loihi.kernel.loihi1 import update_loihi1
 from hardware_sims.loihi.kernel.messages import note, note_levels, take, tally
 from hardware_sims.loihi.kernel.receive import receive, receive_any
 from hardware_sims.loihi.kernel.update import update, update_any
@@ -55,6 +56,7 @@ def run(
     parameters,
     u,
     v,
+    held,
     events,
     values,
     event_counts,
@@ -69,7 +71,7 @@ def run(
 
     See ``layout.Layout`` and ``session.LoihiSession`` for the arrays. Where ``values`` is None all neurons
     are LIF and all synapses plain; numba then leaves out what is there for others, which would cost them
-    a third of their speed.
+    a third of their speed. So it does with what is for arithmetic ``loihi1`` where ``held`` is None.
     """
     most = populations[:, BLOCKS].max()
     a = np.zeros((most, LANES), int32)
@@ -104,7 +106,12 @@ def run(
                     if tick == populations[p, START] and (values is None or kind != LEVELS):
                         u[slot, first : first + blocks] = 0
                         v[slot, first : first + blocks] = 0
-                    if values is None:
+                        if held is not None:
+                            held[slot, first : first + blocks] = 0
+                    if held is not None:
+                        state = u[slot], v[slot], held[slot]
+                        active = update_loihi1(state, a, parameters, fired, first, blocks)
+                    elif values is None:
                         active = update(u[slot], v[slot], a, parameters, fired, first, blocks)
                     elif kind == LEVELS:
                         active = 0
@@ -128,5 +135,9 @@ def run(
                     event_counts[slot, now, p] = note_levels(sent, line, noted, values[slot, now, column:])
             if schedule[READ_MEMBRANE] >= 0 and tick == schedule[READ_TO] - 1:
                 for j in range(schedule[READ_SIZE]):
-                    readout[slot, j] = v[slot, schedule[READ_MEMBRANE] + j // LANES, j % LANES]
+                    block, lane = schedule[READ_MEMBRANE] + j // LANES, j % LANES
+                    readout[slot, j] = v[slot, block, lane]
+                    if held is not None:  # noqa: SIM102 (numba leaves it out by the outer branch)
+                        if held[slot, block, lane]:
+                            readout[slot, j] = 128 * held[slot, block, lane]
         tally(raster, slot, readout, schedule, spike_counts)
