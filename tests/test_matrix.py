@@ -1,4 +1,4 @@
-"""Node × reset × corner: the kernel equals the definition in each, and each corner is truly met."""
+"""Node × reset × corner × backend: it equals the definition in each, and each corner is truly met."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from hardware_sims.loihi.definition import LIMIT, DefinitionBackend
 from hardware_sims.loihi.session import LoihiSession
+from hardware_sims.torch import TorchBackend
 from strl.chip import Program
 from strl.quantize import Population, Source, Synapse
 from strl.quantize.network import ReadoutWindow, Schedule
@@ -35,6 +36,7 @@ NODES: dict[str, Neurons] = {
     "graded rectified": Graded(vth=parameter(3), rectify=True),
     "product": Product(vth=parameter(3), shift=2),
 }
+BACKENDS = {"loihi": LoihiSession, "torch": TorchBackend("cpu").load}
 CORNERS = ("overflow", "zero", "saturation", "recurrence")
 
 
@@ -69,9 +71,10 @@ def program(node: Neurons, corner: str, state: str) -> Program:
 @pytest.mark.parametrize("state", ["reset", "carry"])
 @pytest.mark.parametrize("corner", CORNERS)
 @pytest.mark.parametrize("name", NODES)
-def test_cell(name: str, corner: str, state: str) -> None:
+@pytest.mark.parametrize("on", BACKENDS)
+def test_cell(on: str, name: str, corner: str, state: str) -> None:
     made = program(NODES[name], corner, state)
-    ours, theirs = LoihiSession(made, 2), DefinitionBackend().load(made, batch=2)
+    ours, theirs = BACKENDS[on](made, batch=2), DefinitionBackend().load(made, batch=2)
     rng = np.random.default_rng(2)
     top, sent, wrapped = 0, False, False
     for decision in range(3):

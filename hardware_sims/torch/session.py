@@ -1,0 +1,173 @@
+"""A session on a torch device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hardware_sims.loihi.inputs import check_batch, check_spikes, slot_indices
+from hardware_sims.torch.arithmetic import exact
+from hardware_sims.torch.leaky import Leaky
+from hardware_sims.torch.neurons import blocks
+from strl.chip.backend import Counts, Decision
+from strl.chip.program import Messages, Program
+from strl.errors import BackendError
+from strl.quantize.neurons import Gate, Lif, Source, Ternary
+
+
+class TorchSession:
+    """A program run by torch; answers ``strl.chip.backend.Session``.
+
+    Everything stays on the device but the input, the raster and the read-out, which are copied once a
+    decision. ``u`` and ``v`` show the state [batch, n] of each population with one by name, for whoever
+    compares.
+    """
+
+    def __init__(self, program: Program, batch: int, device: torch.device) -> None:
+        check_batch(batch)
+        _check_readout(program)
+        self.program = program
+        self.batch = batch
+        self.device = device
+        self._past = past = max((s.delay for s in program.synapses), default=1)
+        self._blocks = blocks(program, batch, device)
+        # Row past + t holds the messages of tick t of the decision, those before it the ones of the last.
+        shape = past + program.schedule.total, batch, program.neurons
+        message = torch.uint8 if program.message is np.uint8 else torch.int32
+        self._history = torch.zeros(shape, dtype=message, device=device)
+        for population in program.populations:
+            if isinstance(population.kind, Gate):
+                rows = slice(past + population.kind.start, past + population.kind.stop)
+                self._history[rows, :, program.slices[population.name]] = 1
+        self._clock = 0
+        self._began = np.zeros(batch, np.int64)
+        populations = len(program.populations)
+        self._spikes = torch.zeros((batch, program.neurons), dtype=torch.int64, device=device)
+        self._active = torch.zeros((batch, populations), dtype=torch.int64, device=device)
+        self._numbers = {p.name: k for k, p in enumerate(program.populations)}
+
+    @property
+    def u(self) -> Mapping[str, NDArray[np.int32]]:
+        return self._state("u")
+
+    @property
+    def v(self) -> Mapping[str, NDArray[np.int32]]:
+        return self._state("v")
+
+    def reset(self, slots: Sequence[int] | None = None) -> None:
+        index = slot_indices(slots, self.batch)
+        with exact(self.device):
+            chosen = torch.from_numpy(index).to(self.device)
+            for block in self._blocks:
+                for state in block.states():
+                    state[chosen] = 0
+            self._history[: self._past, chosen] = 0
+            for count in (self._spikes, self._active):
+                count[chosen] = 0
+        self._began[index] = self._clock
+
+    def run(self, spikes: Messages) -> Decision:
+        check_spikes(spikes, self.program, self.batch)
+        try:
+            with exact(self.device):
+                self._drive(spikes)
+                potential = self._ticks()
+                self._count()
+                decision = Decision(readout=self._readout(potential), raster=self._raster())
+                self._history[: self._past] = self._history[self.program.schedule.total :].clone()
+        except torch.OutOfMemoryError as error:
+            raise BackendError(
+                f"backend 'torch': {self.batch} slots do not fit the memory of {self.device}",
+                hint="load the program again, with fewer slots",
+            ) from error
+        self._clock += self.program.schedule.total
+        return decision
+
+    def counts(self) -> Counts:
+        ticks = self._clock - self._began
+        spikes, active = (_array(c.clone()) for c in (self._spikes, self._active))
+        return Counts(ticks=ticks, spikes=spikes, active=active)
+
+    def close(self) -> None:
+        self._blocks = []
+        self._history = self._history[:0].clone()
+
+    def _state(self, what: str) -> dict[str, NDArray[np.int32]]:
+        return {
+            name: _array(getattr(block, what)[:, here].to(torch.int32))
+            for block in self._blocks
+            if isinstance(block, Leaky)
+            for name, here in block.columns.items()
+        }
+
+    def _drive(self, spikes: Messages) -> None:
+        """Copy the input into the rows of the driven ticks."""
+        if not (spikes.flags.c_contiguous and spikes.flags.writeable):
+            spikes = np.array(spikes, order="C")  # which torch can take
+        sent = torch.from_numpy(spikes).to(self.device)
+        rows = self._history[self._past : self._past + self.program.schedule.ticks]
+        column = 0
+        for source in self.program.sources:
+            assert isinstance(source.kind, Source)
+            rows[:, :, self.program.slices[source.name]] = sent[:, :, column : column + source.size]
+            column += source.size
+
+    def _ticks(self) -> Tensor | None:
+        """Run all ticks; gives the potential that is read, where one is."""
+        readout = self.program.readout
+        potential = None
+        for tick in range(self.program.schedule.total):
+            row = self._past + tick
+            for block in self._blocks:
+                block.collect(tick, self._history, row)
+                block.advance(tick, self._history[row])
+                member = readout.population in block.columns
+                if readout.kind == "membrane" and tick == readout.stop - 1 and member:
+                    assert isinstance(block, Leaky)
+                    potential = block.probe()[:, block.columns[readout.population]].to(torch.int32)
+        return potential
+
+    def _count(self) -> None:
+        self._spikes.add_(torch.count_nonzero(self._history[self._past :], dim=0))
+        for block in self._blocks:
+            for name, here in block.columns.items():
+                self._active[:, self._numbers[name]] += block.active[:, here].sum(dim=1)
+            block.active.zero_()
+
+    def _readout(self, potential: Tensor | None) -> NDArray[np.int32]:
+        readout = self.program.readout
+        if potential is not None:
+            return _array(potential)
+        columns = self.program.slices[readout.population]
+        if readout.kind == "membrane":  # of no tick
+            return np.zeros((self.batch, columns.stop - columns.start), np.int32)
+        rows = self._history[self._past + readout.start : self._past + readout.stop, :, columns]
+        return _array(rows.sum(dim=0, dtype=torch.int64)).astype(np.int32)  # which wraps
+
+    def _raster(self) -> Messages:
+        """[batch, ticks, neurons], a copy."""
+        raster = self._history[self._past :].transpose(0, 1).clone(memory_format=torch.contiguous_format)
+        return _array(raster)
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    """On the host; by way of pinned memory, which a GPU copies into several times faster."""
+    if tensor.device.type != "cpu":
+        tensor = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor)
+    found: NDArray[Any] = tensor.numpy()
+    return found
+
+
+def _check_readout(program: Program) -> None:
+    readout = program.readout
+    if not 0 <= readout.start <= readout.stop:
+        raise BackendError(f"readout: ticks {readout.start}..{readout.stop} are not a window of a decision")
+    if readout.kind == "membrane" and not isinstance(
+        program.population(readout.population).kind, Lif | Ternary
+    ):
+        raise BackendError(f"readout: {readout.population!r} has no membrane")
