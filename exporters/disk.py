@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
@@ -49,9 +50,9 @@ def to_json(value: Any, error: type[StrlError]) -> bytes:
 
 
 def from_json(data: bytes, where: object, error: type[StrlError]) -> dict[str, Any]:
-    """The JSON object in ``data``."""
+    """The JSON object in ``data``, whose numbers are finite and whose integers have at most 64 bits."""
     try:
-        value = json.loads(data.decode(), parse_constant=_refuse)
+        value = json.loads(data.decode(), parse_constant=_refuse, parse_int=_integer, parse_float=_number)
     except (ValueError, RecursionError) as problem:
         raise error(f"{where}: is not JSON: {problem}") from problem
     if not isinstance(value, dict):
@@ -135,3 +136,15 @@ def _flush(file: Any, data: bytes) -> None:
 
 def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is not a number")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20 or abs(value := int(digits)) >= 1 << 63:
+        raise ValueError(f"{digits:.20}… has more than 64 bits")
+    return value
+
+
+def _number(digits: str) -> float:
+    if not math.isfinite(value := float(digits)):
+        raise ValueError(f"{digits:.20} is no finite number")
+    return value

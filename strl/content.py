@@ -32,6 +32,15 @@ def digest(value: Any) -> str:
     return hasher.hexdigest()
 
 
+def plain(value: Any) -> Any:
+    """``value`` as JSON reads it back: tuples and arrays as lists, mappings as dicts, no numpy."""
+    if isinstance(value, Mapping):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return [plain(entry) for entry in value] if isinstance(value, tuple | list) else value
+
+
 class Content:
     """Mixin for frozen dataclasses that hold arrays: equal and hashed by content."""
 

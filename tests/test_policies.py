@@ -337,6 +337,8 @@ def test_every_spike_of_a_shipped_policy_is_one_of_the_chips(name: str) -> None:
         start = program.population(population).offset
         raster = made.raster[:, start : start + semantics.ticks, program.slices[population]]
         wanted = np.stack([tick[population] for tick in spikes], axis=1)
+        if network.nodes[population].silent:
+            wanted = np.zeros_like(wanted)  # its potential, which is no spike
         assert population == "out" or wanted.any()
         assert (raster != wanted).mean() < 1e-4
     readout = made.readout * program.readout.unit

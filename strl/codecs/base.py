@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from strl.content import plain
 from strl.errors import ModelError
 from strl.registry import Registry
 
@@ -79,6 +80,16 @@ class Decoder(Part):
     def size(self) -> int:
         """Output neurons it listens to."""
 
+    @property
+    def choices(self) -> range | None:
+        """The discrete actions that it can give; ``None`` where they are continuous or not known."""
+        return None
+
+    @property
+    def bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Least and greatest of each continuous action, flat; ``None`` where there are none or not known."""
+        return None
+
     @abstractmethod
     def decode(self, readout: Float, ticks: int) -> Action:
         """Read-out [batch, size], in the float network's units → int64 [batch] or float32 [batch, *shape].
@@ -108,15 +119,20 @@ def decoder(spec: Mapping[str, Any]) -> Decoder:
 
 
 def _build(registry: Registry[Any], spec: Mapping[str, Any]) -> Any:
-    fields = {key: _frozen(value) for key, value in spec.items() if key != "kind"}
-    kind = registry[str(spec.get("kind"))]
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("kind"), str):
+        raise ModelError(
+            f"{registry.what}: {spec!r:.60} has no kind",
+            hint=f"say which: {{'kind': …}} with one of {', '.join(registry)}",
+        )
+    fields = {key: _frozen(value) for key, value in plain(spec).items() if key != "kind"}
+    kind = registry[spec["kind"]]
     known = {f.name for f in dataclasses.fields(kind) if f.init}
     for name in fields:
         if name not in known:
             raise ModelError(f"{registry.what} {kind.kind!r} has no field {name!r}")
     try:
         return kind(**fields)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{registry.what} {kind.kind!r}: {error}") from error
 
 

@@ -42,6 +42,10 @@ class Argmax(Decoder):
     def size(self) -> int:
         return self.actions * self.per_action
 
+    @property
+    def choices(self) -> range:
+        return range(self.first, self.first + self.actions)
+
     def decode(self, readout: Float, ticks: int) -> Action:
         values = readout
         if self.per_action > 1:
@@ -78,6 +82,10 @@ class LinearArgmax(Decoder):
     @property
     def size(self) -> int:
         return len(self.weight[0])
+
+    @property
+    def choices(self) -> range:
+        return range(self.first, self.first + len(self.weight))
 
     def decode(self, readout: Float, ticks: int) -> Action:
         values = _mapped(readout / ticks if self.rates else readout, self._weight, self._bias)
@@ -132,6 +140,10 @@ class Tanh(Decoder):
     @property
     def size(self) -> int:
         return len(self.weight[0]) if self.weight else len(self.low)
+
+    @property
+    def bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        return self.low, self.high
 
     def decode(self, readout: Float, ticks: int) -> Action:
         values = readout / ticks if self.rates else readout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,15 +102,15 @@ def numbers(name: str, values: object) -> tuple[float, ...]:
 
 def number(name: str, value: object) -> float:
     """``value`` as a finite float, or ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name} = {value!r}, must be a finite number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{name} = {value!r:.60}, must be a finite number")
     return float(value)
 
 
 def whole(name: str, value: object, low: int, high: int) -> int:
     """``value`` as an integer of low..high, or ValueError."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} = {value!r}, must be an integer of {low}..{high}")
+        raise ValueError(f"{name} = {value!r:.60}, must be an integer of {low}..{high}")
     return value
 
 

@@ -7,10 +7,12 @@ every field, so that two readers of the same manifest run the same policy.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from strl.content import plain
 from strl.errors import ModelError
 
 State = Literal["reset", "carry"]
@@ -18,6 +20,9 @@ ReadoutKind = Literal["count", "membrane"]
 
 MAX_TICKS = 4096
 """Bound on the ticks of one decision; above it a manifest is taken for damaged."""
+
+MAX_VALUES = 1 << 20
+"""Bound on the values of one observation, and on the actions there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,9 @@ class EnvironmentSpec:
         observation_shape: shape of the Box of observations.
         actions: number of discrete actions, or ``None`` for a Box of actions.
         action_low, action_high: bounds of the Box of actions, flat; empty for discrete ones.
+
+    Raises:
+        ModelError: a field of another type or value; names it.
     """
 
     id: str
@@ -49,6 +57,27 @@ class EnvironmentSpec:
     action_low: tuple[float, ...] = ()
     action_high: tuple[float, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = "semantics.environment"
+        shape = tuple(
+            _integer(f"{where}.observation_shape", n, MAX_VALUES)
+            for n in _list(f"{where}.observation_shape", self.observation_shape)
+        )
+        if math.prod(shape) > MAX_VALUES:
+            raise ModelError(f"{where}.observation_shape = {shape}, must hold at most {MAX_VALUES} values")
+        low, high = (_numbers(f"{where}.{n}", getattr(self, n)) for n in ("action_low", "action_high"))
+        if len(low) != len(high):
+            raise ModelError(f"{where}: action_low has {len(low)} values, action_high {len(high)}")
+        actions = self.actions
+        if actions is not None:
+            actions = _integer(f"{where}.actions", actions, MAX_VALUES)
+        _checked(f"{where}.id", self.id, str)
+        object.__setattr__(self, "kwargs", _record(f"{where}.kwargs", plain(self.kwargs)))
+        object.__setattr__(self, "observation_shape", shape)
+        object.__setattr__(self, "actions", actions)
+        object.__setattr__(self, "action_low", low)
+        object.__setattr__(self, "action_high", high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +92,9 @@ class Semantics:
         readout: what is read where.
         encoder, decoder: codec parts as plain data, see ``strl.codecs``.
         environment: the spaces it was made for.
+
+    Raises:
+        ModelError: a field of another type or value; names it.
     """
 
     ticks: int
@@ -74,13 +106,20 @@ class Semantics:
     rest: int = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.ticks <= MAX_TICKS:
-            raise ModelError(f"semantics: ticks = {self.ticks}, must be 1..{MAX_TICKS}")
+        object.__setattr__(self, "ticks", _integer("semantics.ticks", self.ticks, MAX_TICKS))
+        object.__setattr__(self, "rest", _integer("semantics.rest", self.rest, MAX_TICKS))
+        for part in ("encoder", "decoder"):
+            spec = _record(f"semantics.{part}", plain(getattr(self, part)))
+            object.__setattr__(self, part, spec)
+        _checked("semantics.readout", self.readout, Readout)
+        _checked("semantics.environment", self.environment, EnvironmentSpec)
+        if not self.ticks:
+            raise ModelError(f"semantics: ticks = 0, must be 1..{MAX_TICKS}")
         if self.state not in ("reset", "carry"):
             raise ModelError(f"semantics: state = {self.state!r}, must be 'reset' or 'carry'")
         if self.readout.kind not in ("count", "membrane"):
             raise ModelError(f"semantics: readout = {self.readout.kind!r}, must be 'count' or 'membrane'")
-        if not 0 <= self.rest <= MAX_TICKS or (self.rest and self.state == "reset"):
+        if self.rest and self.state == "reset":
             raise ModelError(
                 f"semantics: rest = {self.rest}, must be 0 where the state is reset every decision"
             )
@@ -93,11 +132,11 @@ class Semantics:
             "state": self.state,
             "rest": self.rest,
             "readout": {"kind": self.readout.kind},
-            "encoder": _listed(self.encoder),
-            "decoder": _listed(self.decoder),
+            "encoder": plain(self.encoder),
+            "decoder": plain(self.decoder),
             "environment": {
                 "id": environment.id,
-                "kwargs": _listed(environment.kwargs),
+                "kwargs": plain(environment.kwargs),
                 "observation_shape": list(environment.observation_shape),
                 "actions": environment.actions,
                 "action_low": list(environment.action_low),
@@ -114,32 +153,15 @@ class Semantics:
         """
         top = _record("semantics", data, {f.name for f in fields(cls)})
         readout = _record("semantics.readout", top["readout"], {"kind"})
+        names = {f.name for f in fields(EnvironmentSpec)}
+        environment = _record("semantics.environment", top["environment"], names)
         return cls(
-            ticks=_integer("semantics.ticks", top["ticks"]),
-            state=top["state"],
-            rest=_integer("semantics.rest", top["rest"]),
-            readout=Readout(kind=readout["kind"]),
-            encoder=_record("semantics.encoder", top["encoder"]),
-            decoder=_record("semantics.decoder", top["decoder"]),
-            environment=_environment(top["environment"]),
+            **{
+                **top,
+                "readout": Readout(kind=readout["kind"]),
+                "environment": EnvironmentSpec(**environment),
+            }
         )
-
-
-def _environment(data: object) -> EnvironmentSpec:
-    where = "semantics.environment"
-    record = _record(where, data, {f.name for f in fields(EnvironmentSpec)})
-    actions = record["actions"]
-    return EnvironmentSpec(
-        id=_checked(f"{where}.id", record["id"], str),
-        kwargs=_record(f"{where}.kwargs", record["kwargs"]),
-        observation_shape=tuple(
-            _integer(f"{where}.observation_shape", n)
-            for n in _checked(f"{where}.observation_shape", record["observation_shape"], list)
-        ),
-        actions=None if actions is None else _integer(f"{where}.actions", actions),
-        action_low=_numbers(f"{where}.action_low", record["action_low"]),
-        action_high=_numbers(f"{where}.action_high", record["action_high"]),
-    )
 
 
 def _record(where: str, value: object, names: set[str] | None = None) -> dict[str, Any]:
@@ -157,22 +179,26 @@ def _checked(where: str, value: object, kind: type) -> Any:
     return value
 
 
-def _integer(where: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ModelError(f"{where} = {value!r:.60}, must be an integer of at least 0")
+def _list(where: str, value: object) -> list[Any]:
+    if not isinstance(value := plain(value), list):
+        raise ModelError(f"{where} = {value!r:.60}, must be a list")
+    return value
+
+
+def _integer(where: str, value: object, most: int) -> int:
+    value = plain(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise ModelError(f"{where} = {value!r:.60}, must be an integer of 0..{most}")
     return value
 
 
 def _numbers(where: str, value: object) -> tuple[float, ...]:
-    numbers = _checked(where, value, list)
+    numbers = _list(where, value)
     for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        if (
+            isinstance(number, bool)
+            or not isinstance(number, int | float)
+            or not abs(number) <= sys.float_info.max
+        ):
             raise ModelError(f"{where}: {number!r:.60} is not a finite number")
     return tuple(float(number) for number in numbers)
-
-
-def _listed(value: Any) -> Any:
-    """Tuples as lists and mappings as dicts, as JSON reads them back."""
-    if isinstance(value, Mapping):
-        return {key: _listed(entry) for key, entry in value.items()}
-    return [_listed(entry) for entry in value] if isinstance(value, tuple | list) else value

@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from strl.chip.codec import check_first
 from strl.errors import EnvironmentFault, UsageError
 from strl.ir.semantics import EnvironmentSpec, Semantics
 from strl.registry import suggest
@@ -76,6 +77,7 @@ def environment(semantics: Semantics, asked: Environment | str | None = None) ->
     Raises:
         UsageError: none is asked for and the policy names none.
         EnvironmentFault: its spaces are not those of the policy; says both.
+        ModelError: the decoder counts actions from another number.
     """
     made_for = semantics.environment
     if isinstance(asked, Environment):
@@ -88,6 +90,8 @@ def environment(semantics: Semantics, asked: Environment | str | None = None) ->
     world = chosen.make()
     try:
         check_spaces(chosen.id, world, made_for)
+        if isinstance(world.action_space, spaces.Discrete):
+            check_first(semantics, int(world.action_space.start))
     finally:
         world.close()
     return chosen
