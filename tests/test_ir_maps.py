@@ -126,6 +126,10 @@ class TestNeurons:
         integrator = neurons(threshold=np.full(1, np.inf), reset="none", drive=0.25, start_v=2.0, floor=-0.5)
         assert spikes(integrator, [0, 0, -9, 0]) == [1.25, 0.875, -0.5, 0.0]
 
+    def test_a_grain_cuts_off_what_decay_leaves_towards_zero(self) -> None:
+        coarse = neurons(threshold=np.full(1, np.inf), reset="none", grain=0.25)
+        assert spikes(coarse, [0.75, 0, -2, 0, 0]) == [0.75, 0.25, -2.0, -1.0, -0.5]
+
     @pytest.mark.parametrize(
         "wrong",
         [
@@ -136,6 +140,7 @@ class TestNeurons:
             {"floor": np.inf},
             {"start_v": np.ones(2)},
             {"reset": "twice"},
+            {"grain": -1.0},
         ],
     )
     def test_what_makes_no_sense_is_refused(self, wrong: dict[str, Any]) -> None:

@@ -42,6 +42,8 @@ class LIF(Node):
         drive: added to v in every tick, rest or not: (1 − beta) times the potential it leaks to.
         start_v: v before the first tick.
         floor: the least v can be; ``−inf`` where nothing bounds it.
+        grain: what decay leaves of i and v is cut off, towards zero, to multiples of it, as in the registers of
+            a chip; 0 for real numbers. It fixes the chip's scale: one unit is 1 / (64 · grain) of a weight's.
     """
 
     kind: ClassVar[str] = "lif"
@@ -55,6 +57,7 @@ class LIF(Node):
     drive: Float | float = 0.0
     start_v: Float | float = 0.0
     floor: Float | float = -np.inf
+    grain: float = 0.0
 
     def __post_init__(self) -> None:
         shape = np.shape(self.beta)
@@ -79,6 +82,8 @@ class LIF(Node):
             raise ModelError("lif: a threshold is not a number")
         if not (np.isfinite(self.drive).all() and np.isfinite(self.start_v).all()):
             raise ModelError("lif: drive and start_v must be finite")
+        if not 0 <= self.grain < np.inf:
+            raise ModelError(f"lif: grain = {self.grain}, must be 0 or a step above it")
         if np.isnan(self.floor).any() or np.isposinf(self.floor).any():
             raise ModelError("lif: floor must be a number or −inf")
         if self.reset not in RESETS:
@@ -115,6 +120,7 @@ class LIF(Node):
             or np.any(self.drive)
             or np.any(self.start_v)
             or np.any(self.floor != -np.inf)
+            or self.grain
         )
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -128,8 +134,8 @@ class LIF(Node):
 
     def step(self, x: Float, state: State, *, driven: bool) -> Float:
         late = (state["spiked"] > 0) & self.reset_delay  # resets owed from the last tick
-        state["i"] = self.alpha * state["i"] + x
-        v = np.maximum(self.beta * state["v"] + state["i"] + self.drive, self.floor)
+        state["i"] = self._decayed(state["i"], self.alpha) + x
+        v = np.maximum(self._decayed(state["v"], self.beta) + state["i"] + self.drive, self.floor)
         if self.reset == "zero":
             v = np.where(late, 0.0, v)
             spikes = self._spikes(v)
@@ -144,6 +150,10 @@ class LIF(Node):
             state["v"] = v - self._taken(spikes) if self.reset == "once" else v
         state["spiked"] = spikes
         return state["v"].copy() if self.silent else spikes
+
+    def _decayed(self, value: Float, retention: Float) -> Float:
+        kept: Float = value * retention
+        return np.trunc(kept / self.grain) * self.grain if self.grain else kept
 
     def _fires(self, v: Float) -> NDArray[np.bool_]:
         fires: NDArray[np.bool_] = v >= self.threshold if self.inclusive else v > self.threshold

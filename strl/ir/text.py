@@ -41,6 +41,7 @@ def _neurons(node: LIF) -> str:
     words.append(f"reset={node.reset}")
     words += [what for what, on in (("delayed", node.reset_delay), ("inclusive", node.inclusive)) if on]
     words += ["multiple"] if node.multiple else []
+    words += [f"grain={node.grain:g}"] if node.grain else []
     optional = (("drive", 0.0), ("start_v", 0.0), ("floor", -np.inf))
     words += [
         f"{what}={_span(getattr(node, what))}"
