@@ -52,5 +52,13 @@ def test_what_can_overflow_is_named() -> None:
         readout=replace(random_program(0).readout, population="out", kind="count"),
     )
     found = bounds(program)["out"].to_dict()
-    assert found["sum"] == {"worst": 40_000.0, "neuron": 1, "limit": SUM_MAX, "can_exceed": 1}
-    assert found["current"] == {"worst": 2_560_000.0, "neuron": 1, "limit": CURRENT_MAX, "can_exceed": 0}
+    over = {"1": 40_000.0 - SUM_MAX}
+    assert found["sum"] == {
+        "worst": 40_000.0,
+        "neuron": 1,
+        "limit": SUM_MAX,
+        "can_exceed": 1,
+        "beyond": over,
+    }
+    quiet = {"worst": 2_560_000.0, "neuron": 1, "limit": CURRENT_MAX, "can_exceed": 0, "beyond": {}}
+    assert found["current"] == quiet

@@ -41,7 +41,7 @@ def check_arithmetic(
         if arithmetic == "lava":
             if isinstance(kind, Lif) and kind.refractory > 1:
                 raise ChipError(
-                    f"{population.name}: refractory = {kind.refractory} ticks, Lava's fixed-point LIF has none",
+                    f"{population.name}: refractory = {kind.refractory} ticks, Lava's integer LIF has none",
                     hint="use arithmetic 'loihi1'",
                 )
             continue
@@ -89,7 +89,7 @@ def _check_stored(synapse: Synapse, exponent_min: int) -> None:
     lost = (weight.astype(np.int64) << left) % step != 0
     if lost.any():
         raise ChipError(
-            f"{synapse.name}: weight {int(weight[lost][0])}, but {synapse.weight_bits} bits store only multiples "
-            f"of {step} where the largest is {max(high, -low)} and the exponent {synapse.weight_exp}",
+            f"{synapse.name}: weight {int(weight[lost][0])}, but {synapse.weight_bits} bits store only "
+            f"multiples of {step} where the largest is {max(high, -low)} · 2^{synapse.weight_exp}",
             hint="quantise the weights, or use arithmetic 'lava'",
         )

@@ -1,105 +1,222 @@
 """What no input can make the sums of a program exceed: proved neuron by neuron, without running anything.
 
-On Loihi 1 the synaptic sum of a tick is limited to about ±2¹⁵ (unverified to the bit; Lava does not model
-it), so a program that exceeds it runs in simulators of Lava's arithmetic, not on the chip. The current u is
-24 bits wide everywhere; where it wraps, a strong input acts as one of the other sign.
+On Loihi 1 the synaptic sum of a tick has 16 bits, exponents act on each weight and u has 24 bits; arithmetic
+``lava`` knows only the last, and wraps it a little differently (docs/chip.md has the sources). Where
+``risks`` finds nothing, both arithmetics give the same u, v, spikes and read-out for every input.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from strl.chip.arithmetic import Arithmetic
 from strl.chip.program import Program
 from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population, Synapse
 from strl.quantize.neurons import Lif, Ternary, binary
 
-SUM_MAX = 2**15 - 1
-"""Greatest magnitude of the synaptic sum of a tick on Loihi 1, in units of a weight."""
+SUM_MIN, SUM_MAX = -(2**15), 2**15 - 1
+"""Least and greatest synaptic sum of a tick on Loihi 1, in units of a weight: 21 bits and sign after << 6."""
 
 CURRENT_MAX = 2**23 - 1
-"""Greatest magnitude of u."""
+"""Greatest magnitude of u that neither arithmetic wraps."""
+
+LISTED = 100
+"""Neurons that a record lists, the furthest beyond their limit first."""
 
 Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bound:
-    """Greatest magnitudes that the neurons of a population can reach, in any input.
+    """The furthest that the neurons of a population can get, in any input; all [n].
 
     Args:
-        total: [n] synaptic sum of a tick, in units of a weight.
-        current: [n] u, zeros where the kind has none.
+        high, low: greatest and least synaptic sum of a tick, in units of a weight.
+        rounding: the most by which a sum differs between exponents that act on it and on each weight.
+        current: greatest |u|; zeros where the kind has none.
+        potential: greatest |v|, as long as nothing spikes; zeros where the kind has none.
     """
 
-    total: Float
+    high: Float
+    low: Float
+    rounding: Float
     current: Float
+    potential: Float
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: per quantity the bound of the worst neuron, the limit, and how many can exceed it."""
+    @property
+    def total(self) -> Float:
+        """Greatest magnitude of the sum."""
+        return np.maximum(self.high, -self.low)
+
+    def beyond(self) -> dict[str, tuple[Float, Float]]:
+        """By quantity, how far each neuron can get and by how much that is too far."""
+        over = np.maximum(self.high - SUM_MAX, SUM_MIN - self.low)
         return {
-            "sum": _record(self.total, SUM_MAX),
-            "current": _record(self.current, CURRENT_MAX),
+            "sum": (self.total, np.maximum(over, 0)),
+            "current": (self.current, np.maximum(self.current - CURRENT_MAX, 0)),
+            "rounding": (self.rounding, self.rounding),
         }
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: per quantity the worst neuron's bound, the limit, which can exceed it and by how much."""
+        limits = {"sum": SUM_MAX, "current": CURRENT_MAX, "rounding": 0}
+        return {what: _record(*found, limits[what]) for what, found in self.beyond().items()}
 
-def bounds(program: Program) -> dict[str, Bound]:
-    """Bounds of every population that computes, by name.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Risk:
+    """Neurons of a population that can behave differently on the chip.
+
+    Args:
+        population: its name.
+        what: ``sum``, ``current``, ``rounding`` or ``membrane``, see ``Bound`` and ``risks``.
+        neurons: how many.
+        neuron: the one that can get furthest.
+        reach, limit: how far that is, and how far it may.
+    """
+
+    population: str
+    what: str
+    neurons: int
+    neuron: int
+    reach: float
+    limit: float
+
+    def __str__(self) -> str:
+        many = f"{self.neurons} neurons" if self.neurons > 1 else "a neuron"
+        return (
+            f"{self.population}: "
+            + {
+                "sum": f"the synaptic sum of {many} can leave 16 bits; that of number {self.neuron} reaches "
+                f"±{self.reach:.0f} of {self.limit:.0f}",
+                "current": f"u of {many} can leave 24 bits; that of number {self.neuron} reaches "
+                f"±{self.reach:.0f} of {self.limit:.0f}",
+                "rounding": f"exponents below 0 act on each weight, which takes up to {self.reach:.0f} "
+                f"more off the sum of number {self.neuron}",
+                "membrane": f"its membrane is read, and number {self.neuron} can spike, after which a probe "
+                "does not read v",
+            }[self.what]
+        )
+
+
+def risks(program: Program) -> tuple[Risk, ...]:
+    """Where a program can behave differently on the chip than in ``lava``; empty proves that it never does.
+
+    For a program in ``loihi1``, where its sums can wrap. None for a chip of which no arithmetic but Lava's is
+    published.
+    """
+    return tuple(_risks(program)) if "loihi1" in program.chip.arithmetics else ()
+
+
+def _risks(program: Program) -> Iterator[Risk]:
+    found = bounds(program, "loihi1")
+    for name, bound in found.items():
+        limits = {"sum": SUM_MAX, "current": CURRENT_MAX, "rounding": 0}
+        for what, (reach, over) in bound.beyond().items():
+            if over.any() and not (what == "rounding" and program.arithmetic == "loihi1"):
+                yield _risk(name, what, reach, over, limits[what])
+    read = program.population(program.readout.population)
+    if program.readout.kind == "membrane" and read.name in found and isinstance(read.kind, Lif):
+        reach, threshold = found[read.name].potential, read.kind.vth * 64.0
+        if (over := np.maximum(reach - threshold, 0)).any():
+            yield _risk(read.name, "membrane", reach, over, float(threshold[np.argmax(over)]))
+
+
+def _risk(population: str, what: str, reach: Float, over: Float, limit: float) -> Risk:
+    worst = int(np.argmax(over))
+    return Risk(
+        population=population,
+        what=what,
+        neurons=int((over > 0).sum()),
+        neuron=worst,
+        reach=float(reach[worst]),
+        limit=limit,
+    )
+
+
+def bounds(program: Program, arithmetic: Arithmetic | None = None) -> dict[str, Bound]:
+    """Bounds of every population that computes, by name, in the program's own arithmetic or another.
 
     Each sender is taken to send whatever drives the sum furthest, in every tick that the state lives; so a
     bound within its limit is a proof, while one beyond it need never be reached.
     """
+    by_weight = (program.arithmetic if arithmetic is None else arithmetic) == "loihi1"
     found: dict[str, Bound] = {}
-    computing = [p for p in program.populations if any(s.post == p.name for s in program.synapses)]
-    for population in computing:
-        ports = {s.port for s in program.synapses if s.post == population.name}
-        worst = np.zeros(population.size)
-        for port in ports:
-            high, low = np.zeros(population.size), np.zeros(population.size)
-            for synapse in program.synapses:
-                if synapse.post == population.name and synapse.port == port:
-                    up, down = _reach(synapse, program.population(synapse.pre))
-                    high, low = high + up, low + down
-            worst = np.maximum(worst, np.maximum(high, low))
-        found[population.name] = Bound(total=worst, current=_current(population, worst, program))
+    for population in program.populations:
+        arriving = [s for s in program.synapses if s.post == population.name]
+        if not arriving:
+            continue
+        high, low, rounding = (np.zeros(population.size) for _ in range(3))
+        for port in {s.port for s in arriving}:
+            ways = [_reach(s, program.population(s.pre), by_weight) for s in arriving if s.port == port]
+            up, down, lost = (np.sum(way, axis=0) for way in zip(*ways, strict=True))
+            high, low, rounding = np.maximum(high, up), np.minimum(low, -down), np.maximum(rounding, lost)
+        worst = np.maximum(high, -low)
+        current = _sustained(64 * worst, population, program, "du", 4095)
+        found[population.name] = Bound(
+            high=high,
+            low=low,
+            rounding=rounding,
+            current=current,
+            potential=_sustained(current, population, program, "dv", 4096),
+        )
     return found
 
 
-def _reach(synapse: Synapse, pre: Population) -> tuple[Float, Float]:
-    """How far a synapse can push each neuron up and down in a tick: two magnitudes [post]."""
-    shared = isinstance(synapse.weight, Kernel)
+def _reach(synapse: Synapse, pre: Population, by_weight: bool) -> tuple[Float, Float, Float]:
+    """How far a synapse can push each neuron up and down in a tick, and what rounding costs: [post]."""
     weight = synapse.weight.weight if isinstance(synapse.weight, Kernel) else synapse.weight
-    axes = (1, 2, 3) if shared else 1
-    up, down = (np.maximum(w, 0).sum(axis=axes) for w in (weight.astype(float), -weight.astype(float)))
+    exact = weight * 2.0**synapse.weight_exp
+    floor = np.floor(exact)
+    acting = floor if by_weight else exact
+    up, down = (_summed(synapse, np.maximum(w, 0.0)) for w in (acting, -acting))
     if synapse.message_bits and not binary(pre.kind):
         largest = 1.0 if isinstance(pre.kind, Ternary) else 2.0**31
         up = down = (up + down) * largest  # messages of either sign
     # Shifted right, sums round towards −∞.
-    up, down = np.floor(up * 2.0**synapse.weight_exp), np.ceil(down * 2.0**synapse.weight_exp)
-    if isinstance(synapse.weight, Kernel):  # as if no place lay at the border
-        _, height, width = synapse.weight.shape
-        up, down = (np.repeat(way, height * width) for way in (up, down))
-    return up, down
+    return np.floor(up), np.ceil(down), np.floor(_summed(synapse, exact - floor))
 
 
-def _current(population: Population, total: Float, program: Program) -> Float:
+def _summed(synapse: Synapse, values: Float) -> Float:
+    """The sum of values, one a weight, over all senders of each neuron."""
+    shared = synapse.weight
+    if not isinstance(shared, Kernel):
+        return np.asarray(values.sum(axis=1))
+    inside = []
+    for axis in (0, 1):
+        place = np.arange(shared.shape[1 + axis])[:, None] * shared.stride[axis] - shared.padding[axis]
+        sender = place + np.arange(shared.weight.shape[2 + axis]) * shared.dilation[axis]
+        inside.append((sender >= 0) & (sender < shared.image[1 + axis]))
+    total: Float = np.einsum("oij,yi,xj->oyx", values.sum(axis=1), *inside)
+    return total.ravel()
+
+
+def _sustained(amount: Float, population: Population, program: Program, decay: str, whole: int) -> Float:
+    """What an amount that arrives in every tick adds up to while the state lives."""
     kind = population.kind
     if not isinstance(kind, Lif | Ternary):
         return np.zeros(population.size)
-    kept = (4095 - kind.du) / 4096
+    kept = (whole - getattr(kind, decay)) / 4096
     ticks = program.schedule.total if program.schedule.state == "reset" else np.inf
-    return np.asarray(64 * total * (1 - kept**ticks) / (1 - kept))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        times = np.where(kept >= 1, ticks, (1 - kept**ticks) / (1 - kept))
+        return np.where(amount > 0, amount * times, 0.0)
 
 
-def _record(values: Float, limit: int) -> dict[str, Any]:
-    worst = int(np.argmax(values))
+def _record(reach: Float, over: Float, limit: int) -> dict[str, Any]:
+    """The worst neuron is that furthest beyond its limit, else the one that gets furthest."""
+    worst = int(np.argmax(over if over.any() else reach))
+    furthest = np.argsort(-over, kind="stable")[:LISTED]
     return {
-        "worst": float(values[worst]),
+        "worst": float(reach[worst]),
         "neuron": worst,
         "limit": limit,
-        "can_exceed": int((values > limit).sum()),
+        "can_exceed": int((over > 0).sum()),
+        "beyond": {str(n): float(over[n]) for n in furthest.tolist() if over[n] > 0},
     }

@@ -25,6 +25,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--weight-bits", type=int, metavar="B", help="of both policies' weights on a chip, 2 to its own (8)"
     )
     parser.add_argument(
+        "--strict", action="store_true", help="stop (exit 4) where a chip would behave differently"
+    )
+    parser.add_argument(
         "--batch", type=int, metavar="N", help="episodes side by side; no result depends on it"
     )
     parser.add_argument(
@@ -58,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
             backend_a=args.backend_a,
             backend_b=args.backend_b,
             weight_bits=args.weight_bits,
+            strict=args.strict,
             env=args.env,
             episodes=args.episodes,
             seed=args.seed,

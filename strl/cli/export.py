@@ -20,6 +20,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="loihi", help="what to make; `strl targets` lists them (loihi)")
     parser.add_argument("--chip", metavar="NAME", help="chip, or the path of its TOML file (loihi1)")
     parser.add_argument("--weight-bits", type=int, metavar="N", help="of a weight, 2 to the chip's own (8)")
+    parser.add_argument(
+        "--arithmetic", metavar="NAME", help="lava or loihi1, in which the program runs (the chip's first)"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse (exit 4) what is not proved to run alike on the chip"
+    )
     parser.add_argument("-o", "--output", metavar="OUT", help="default: named after the policy, here")
     parser.add_argument("--force", action="store_true", help="replace what is at OUT, whatever it is")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -38,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
     if not args.json:
         note(f"reading {args.policy}")
     subject = resolve(args.policy)
-    compiled = subject.compiled(args.chip, args.weight_bits) if target.compiles else None
+    compiled = subject.compiled(args.chip, args.weight_bits, args.arithmetic) if target.compiles else None
+    if args.strict:
+        _require_proof(compiled, args.target)
     path = target.default(subject.name) if args.output is None else Path(args.output)
     made = target.export(replace(subject.artefact, compiled=compiled), path, force=args.force)
     found = _summary(subject, compiled, args.target, path, [str(p) for p in made])
@@ -47,6 +55,27 @@ def run(args: argparse.Namespace) -> int:
     else:
         say(_prose(found))
     return 0
+
+
+def _require_proof(compiled: Compiled | None, target: str) -> None:
+    """ChipError where the program can behave differently on the chip, for some input."""
+    from strl.errors import ChipError, UsageError
+
+    if compiled is None:
+        raise UsageError(f"--strict: target {target!r} holds no program", hint="use --target loihi")
+    if unproved := _unproved(compiled):
+        raise ChipError(
+            unproved,
+            hint="`strl run --strict` tells whether it happens; fewer or smaller weights rule it out",
+        )
+
+
+def _unproved(compiled: Compiled) -> str:
+    """Where the program can behave differently on the chip, as one line; empty where it cannot."""
+    from strl.chip.overflow import risks
+
+    found = risks(compiled.program)
+    return f"not proved to run alike on the chip: {'; '.join(map(str, found))}" if found else ""
 
 
 def _summary(
@@ -70,6 +99,8 @@ def _summary(
             for name, error in compiled.quantized.error.items()
             if error.get("lost", 0.0) > LOST
         ]
+        if unproved := _unproved(compiled):
+            found["warnings"].append(unproved)
     return found
 
 
@@ -99,8 +130,8 @@ def program_lines(program: dict[str, Any]) -> list[str]:
         f"  program   {program['populations']} populations, {program['neurons']} neurons, "
         f"{program['synapses']} synapses on {program['cores']} of {program['cores_limit']} cores of "
         f"{program['chip']}",
-        f"  decision  {program['ticks_per_decision']} ticks, {program['ticks']} of them driven, in arithmetic "
-        f"{program['arithmetic']}",
+        f"  decision  {program['ticks_per_decision']} ticks, {program['ticks']} of them driven, "
+        f"arithmetic {program['arithmetic']}",
         f"  rounding  {_rounding(program['worst_error'])}",
         f"  digest    {program['digest']}",
     ]

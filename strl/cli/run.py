@@ -24,6 +24,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--weight-bits", type=int, metavar="B", help="of a policy's weights on the chip, 2 to its own (8)"
     )
     parser.add_argument(
+        "--strict", action="store_true", help="stop (exit 4) where the chip would behave differently"
+    )
+    parser.add_argument(
         "--batch", type=int, metavar="N", help="episodes side by side; no result depends on it"
     )
     parser.add_argument(
@@ -51,6 +54,9 @@ def run(args: argparse.Namespace) -> int:
             "--weight-bits: the float network has no such weights", hint="choose a chip's backend"
         )
 
+    if args.backend == FLOAT and args.strict:
+        raise UsageError("--strict: the float network is no chip's", hint="choose a chip's backend")
+
     def path(name: str | None) -> Path | None:
         return None if name is None else Path(name)
 
@@ -59,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         episodes_bar(args.episodes, label=args.backend, quiet=args.json) as progress,
     ):
         found = evaluate(
-            Entrant.of(resolve(args.subject), args.backend, args.weight_bits),
+            Entrant.of(resolve(args.subject), args.backend, args.weight_bits, strict=args.strict),
             env=args.env,
             episodes=args.episodes,
             seed=args.seed,

@@ -15,16 +15,21 @@ from strl.loop.subject import resolve as load
 __all__ = ["agent", "compare", "evaluate", "load"]
 
 
-def agent(subject: Subject | str, *, backend: str = "loihi", batch: int = 1) -> Agent:
+def agent(subject: Subject | str, *, backend: str = "loihi", batch: int = 1, strict: bool = False) -> Agent:
     """An agent with ``act``, ``reset`` and Stable-Baselines3's ``predict``; ``close`` it in the end."""
-    return Entrant.of(_subject(subject), backend).agent(batch)
+    return Entrant.of(_subject(subject), backend, strict=strict).agent(batch)
 
 
 def evaluate(
-    subject: Subject | str, *, backend: str = "loihi", weight_bits: int | None = None, **options: Any
+    subject: Subject | str,
+    *,
+    backend: str = "loihi",
+    weight_bits: int | None = None,
+    strict: bool = False,
+    **options: Any,
 ) -> Evaluation:
     """Play episodes; ``options`` are those of ``strl.loop.evaluate.evaluate``: env, episodes, seed, …"""
-    return _evaluate(Entrant.of(_subject(subject), backend, weight_bits), **options)
+    return _evaluate(Entrant.of(_subject(subject), backend, weight_bits, strict=strict), **options)
 
 
 def compare(a: Subject | str, b: Subject | str | None = None, **options: Any) -> Comparison:

@@ -153,6 +153,7 @@ def compare(
     backend_a: str = FLOAT,
     backend_b: str = "loihi",
     weight_bits: int | None = None,
+    strict: bool = False,
     env: str | None = None,
     episodes: int = 10,
     seed: int = 0,
@@ -166,6 +167,7 @@ def compare(
     Args:
         a, b: subjects; without ``b`` it is ``a`` again, on the other backend.
         weight_bits: of the weights on a chip; what each was tuned for, else the chip's own.
+        strict: raise ChipError where a chip would behave differently than its arithmetic ``lava`` says.
         output: directory for both runs (``a``, ``b``, each resumable, with the trace of the first episode)
             and ``compare.json``.
         tolerance: see ``Comparison.equivalent``; 0.05 where it is not given.
@@ -182,8 +184,8 @@ def compare(
     other = a if b is None else b
     world = environment(a.semantics, env)
     environment(other.semantics, world)
-    first = Entrant.of(a, backend_a, weight_bits)
-    second = Entrant.of(other, backend_b, weight_bits)
+    first = Entrant.of(a, backend_a, weight_bits, strict=strict)
+    second = Entrant.of(other, backend_b, weight_bits, strict=strict)
     runs = [
         evaluate(
             entrant,

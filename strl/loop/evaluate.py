@@ -11,7 +11,9 @@ from typing import Any, Protocol
 
 import gymnasium
 
+from strl.chip.backend import backend
 from strl.chip.program import Program
+from strl.chip.strict import StrictBackend
 from strl.content import digest
 from strl.energy import ActivityCounts, EnergyReport, Wiring, estimate, profiles
 from strl.errors import EnvironmentFault, UsageError
@@ -56,17 +58,21 @@ class Entrant:
         subject: what is run.
         backend: ``float``, or a backend's name.
         program: what the backend runs; ``None`` for ``float``.
+        strict: stop where the chip would behave differently than its arithmetic ``lava`` says.
     """
 
     subject: Subject
     backend: str
     program: Program | None
+    strict: bool = False
 
     @classmethod
-    def of(cls, subject: Subject, backend: str, weight_bits: int | None = None) -> Entrant:
+    def of(
+        cls, subject: Subject, backend: str, weight_bits: int | None = None, *, strict: bool = False
+    ) -> Entrant:
         """Compile what has to be compiled, with weights of that many bits; raises as ``Subject.program``."""
         program = None if backend == FLOAT else subject.program(weight_bits=weight_bits)
-        return cls(subject=subject, backend=backend, program=program)
+        return cls(subject=subject, backend=backend, program=program, strict=strict)
 
     @property
     def semantics(self) -> Semantics:
@@ -80,10 +86,11 @@ class Entrant:
         return digest((self.subject.network, self.subject.semantics))
 
     def agent(self, batch: int) -> Agent:
-        """A fresh agent; raises BackendError where the backend cannot."""
+        """A fresh agent; raises BackendError where the backend cannot, ChipError where strictness forbids."""
         if self.program is None:
             return FloatAgent(self.subject.network, self.subject.semantics, batch)
-        return ChipAgent(self.program, self.backend, batch)
+        on = backend(self.backend)
+        return ChipAgent(self.program, StrictBackend(on) if self.strict else on, batch)
 
     def slots(self, episodes: int, batch: int | None) -> int:
         """The batch asked for, at most one an episode; else one that plays the episodes in even rounds."""
@@ -208,6 +215,7 @@ def _key(entrant: Entrant, world: Environment, seed: int) -> dict[str, Any]:
         "format": 1,
         "digest": entrant.digest,
         "backend": entrant.backend,
+        **({"strict": True} if entrant.strict else {}),
         "env": world.id,
         "env_kwargs": dict(world.kwargs),
         "seed": seed,

@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from strl.chip.arithmetic import ARITHMETICS, Arithmetic
 from strl.chip.compile import Compiled, compile_network
 from strl.chip.exporter import Artefact, exporter, exporters, frontend
 from strl.chip.program import Program
@@ -17,10 +18,11 @@ from strl.chip.spec import chip as chip_named
 from strl.errors import UsageError
 from strl.ir.network import Network
 from strl.ir.semantics import Semantics
+from strl.registry import suggest
 
 DEFAULT_CHIP = "loihi1"
 
-_Wish = tuple[str | None, int | None]
+_Wish = tuple[str | None, int | None, str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,26 +52,35 @@ class Subject:
         """The program: a bundle's own, else compiled (once) for ``chip``; raises as ``compiled``."""
         return self.compiled(chip, weight_bits).program
 
-    def compiled(self, chip: str | None = None, weight_bits: int | None = None) -> Compiled:
+    def compiled(
+        self, chip: str | None = None, weight_bits: int | None = None, arithmetic: str | None = None
+    ) -> Compiled:
         """The program and how it was rounded.
 
         Args:
             chip: a chip's name or TOML file; a bundle's own, else ``loihi1``.
             weight_bits: what the policy was tuned for by default, else the chip's own width.
+            arithmetic: one of the chip's, the first by default.
 
         Raises:
             ChipError: the network does not fit the chip.
-            UsageError: a bundle is asked for another chip or width than it was made for.
+            UsageError: a bundle is asked for another chip, width or arithmetic than it was made for.
         """
         held = self.artefact.compiled
         if held is not None:
-            _refuse_recompiling(self.name, held.program, chip, weight_bits)
+            _refuse_recompiling(self.name, held.program, chip, weight_bits, arithmetic)
             return held
         weight_bits = self.artefact.weight_bits if weight_bits is None else weight_bits
-        wish = (chip, weight_bits)
+        wish = (chip, weight_bits, arithmetic)
         if wish not in self._made:
             spec = chip_named(chip or DEFAULT_CHIP)
-            self._made[wish] = compile_network(self.network, self.semantics, spec, weight_bits=weight_bits)
+            self._made[wish] = compile_network(
+                self.network,
+                self.semantics,
+                spec,
+                weight_bits=weight_bits,
+                arithmetic=_arithmetic(arithmetic),
+            )
         return self._made[wish]
 
 
@@ -114,10 +125,24 @@ def _short(name: str) -> str:
     return f"{Path(file).stem}-{function}" if colon and file else Path(name).stem
 
 
-def _refuse_recompiling(name: str, program: Program, chip: str | None, weight_bits: int | None) -> None:
+def _arithmetic(name: str | None) -> Arithmetic | None:
+    found = [a for a in ARITHMETICS if a == name]
+    if name is not None and not found:
+        raise UsageError(f"there is no arithmetic {name!r}", hint=suggest(name, ARITHMETICS))
+    return found[0] if found else None
+
+
+def _refuse_recompiling(
+    name: str, program: Program, chip: str | None, weight_bits: int | None, arithmetic: str | None
+) -> None:
     if chip is not None and chip != program.chip.name:
         raise UsageError(
             f"{name}: is a bundle for {program.chip.name}, not for {chip}", hint="export the policy for it"
+        )
+    if arithmetic not in (None, program.arithmetic):
+        raise UsageError(
+            f"{name}: is a bundle for arithmetic {program.arithmetic}, not {arithmetic}",
+            hint="export the policy for it",
         )
     if weight_bits is not None:
         raise UsageError(
