@@ -13,7 +13,7 @@ from hardware_sims.torch import TorchBackend
 from strl.chip import Program
 from strl.quantize import Population, Source, Synapse
 from strl.quantize.network import ReadoutWindow, Schedule
-from strl.quantize.neurons import Graded, Lif, Neurons, Product, Ternary
+from strl.quantize.neurons import Graded, Lif, Neurons, Product, Reset, Ternary
 from strl.testing import random_program
 from strl.testing.conformance import compare_counts, compare_decisions
 
@@ -30,6 +30,18 @@ NODES: dict[str, Neurons] = {
     "lif subtract": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900), reset="subtract"),
     "lif subtract late": Lif(
         du=parameter(9), dv=parameter(40), vth=parameter(900), reset="subtract", reset_delay=True
+    ),
+    "lif once": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900), reset="once"),
+    "lif none": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900), reset="none"),
+    "lif inclusive": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900), inclusive=True),
+    "lif zero late inclusive": Lif(
+        du=parameter(9), dv=parameter(40), vth=parameter(900), reset_delay=True, inclusive=True
+    ),
+    "lif subtract inclusive": Lif(
+        du=parameter(9), dv=parameter(40), vth=parameter(900), reset="subtract", inclusive=True
+    ),
+    "lif once inclusive": Lif(
+        du=parameter(9), dv=parameter(40), vth=parameter(900), reset="once", inclusive=True
     ),
     "ternary": Ternary(du=parameter(9), dv=parameter(40), high=parameter(900), low=parameter(-700)),
     "graded": Graded(vth=parameter(3)),
@@ -98,3 +110,20 @@ def test_cell(on: str, name: str, corner: str, state: str) -> None:
         assert top == LIMIT - 1 or name == "ternary"  # which a low potential resets
     elif corner == "overflow" and theirs.u:
         assert wrapped  # every weight is positive
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize("reset", ["zero", "subtract", "once", "none"])
+def test_a_potential_at_the_threshold(reset: Reset, inclusive: bool) -> None:
+    """Each spike brings exactly a threshold, which only an inclusive comparison answers."""
+    node = Lif(du=parameter(4095), dv=parameter(0), vth=parameter(100), reset=reset, inclusive=inclusive)
+    plain = program(node, "zero", "reset")
+    synapse = Synapse(name="w", pre="in", post="out", weight=np.full((N, 3), 100))
+    made = replace(plain, synapses=(synapse,))
+    ours, theirs = LoihiSession(made, 1), DefinitionBackend().load(made, batch=1)
+    spikes = np.zeros((12, 1, 3), np.uint8)
+    spikes[[0, 5], 0, 0] = 1
+    decision = ours.run(spikes)
+    compare_decisions(decision, theirs.run(spikes), made, reset)
+    at_once, later = ([1, 6], [6]) if reset != "none" else ([*range(1, 14)], [*range(6, 14)])
+    assert np.flatnonzero(decision.raster[0, :, 3]).tolist() == (at_once if inclusive else later)

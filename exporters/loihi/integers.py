@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from strl.chip.program import Part, Program
@@ -24,6 +23,7 @@ from strl.quantize.neurons import (
     Kind,
     Lif,
     Product,
+    Reset,
     Source,
     Ternary,
 )
@@ -79,6 +79,9 @@ def rebuild(record: Mapping[str, Any], data: bytes, chip: ChipSpec, semantics: S
     """
     try:
         values = load(data)
+    except Exception as error:  # kinds of numbers that numpy has not are a KeyError, and more may come
+        raise BundleError(f"weights.safetensors: {error!r:.200}", hint="export the policy again") from error
+    try:
         populations = tuple(_read_population(p, values) for p in record["populations"])
         return Program(
             chip=chip,
@@ -90,8 +93,8 @@ def rebuild(record: Mapping[str, Any], data: bytes, chip: ChipSpec, semantics: S
             readout=_read_window(record["readout"]),
             semantics=semantics,
         )
-    except (KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
-        raise BundleError(f"program: {error!r}", hint="export the policy again") from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise BundleError(f"program: {error!r:.200}", hint="export the policy again") from error
 
 
 def _population(population: Population) -> dict[str, Any]:
@@ -127,10 +130,10 @@ def _read_kind(record: Mapping[str, Any], values: Mapping[str, np.ndarray], name
         start, stop = (_integer(record, what, 0, TICKS_MAX) for what in ("start", "stop"))
         return Gate(start=start, stop=stop)
     if kind is Lif:
-        _one_of(record, "reset", "zero", "subtract")
+        _one_of(record, "reset", *get_args(Reset))
         refractory = _integer(record, "refractory", 1, REFRACTORY)
-        late = _flag(record, "reset_delay")
-        return Lif(**arrays, reset=record["reset"], reset_delay=late, refractory=refractory)
+        flags = {what: _flag(record, what) for what in ("reset_delay", "inclusive")}
+        return Lif(**arrays, reset=record["reset"], refractory=refractory, **flags)
     if kind is Ternary:
         return Ternary(**arrays)
     if kind is Graded:
@@ -238,7 +241,9 @@ def _one_of(record: Mapping[str, Any], what: str, *known: str) -> None:
 
 
 def _array(values: Mapping[str, np.ndarray], name: str, dtype: str) -> np.ndarray:
+    if name not in values:
+        raise ValueError(f"weights.safetensors: {name} is missing")
     found = values[name]
     if found.dtype != np.dtype(dtype):
-        raise ValueError(f"{name} is {found.dtype}, must be {np.dtype(dtype)}")
+        raise ValueError(f"weights.safetensors: {name} is {found.dtype}, must be {np.dtype(dtype)}")
     return found

@@ -51,8 +51,9 @@ def entry(process: Any, synapse: Synapse) -> Any:
 def _lif(population: Population, kind: Lif, schedule: Schedule) -> Any:
     options = {**_common(population, kind), "vth": kind.vth.copy()}
     reset: dict[str, Any] = _reset(population, schedule)
-    if kind.reset == "subtract" or kind.reset_delay:
-        return LateLIF(subtract=kind.reset == "subtract", late=kind.reset_delay, **options, **reset)
+    if kind.reset != "zero" or kind.reset_delay or kind.inclusive:
+        how = {"reset": kind.reset, "late": kind.reset_delay, "inclusive": kind.inclusive}
+        return LateLIF(**how, **options, **reset)
     return LIFReset(**options, **reset) if reset else LIF(**options)
 
 

@@ -14,7 +14,8 @@ One tick t:
        u ← trunc(u · (4096 − (du + 1)) / 4096) + 64·a      wrapped once into 24 bits
        v ← trunc(v · (4096 − dv) / 4096) + u               clipped to ±(2²³ − 1)
        spike ← v > 64·vth;  v ← 0 where it spiked
-   (``lif`` has the other resets); graded and product neurons send what they receive, without a state.
+   (``lif`` has the other resets and v ≥ 64·vth); graded and product neurons send what they receive, without
+   a state.
 
 In ``loihi1`` there are spikes only, LIF neurons that reset to zero at once, and differently from the above:
 2. a = Σ over its synapses of Σ ⌊W · 2^weight_exp⌋ · s(t − delay): the exponent acts on each weight. The
@@ -78,16 +79,20 @@ def integrate(u: Int, v: Int, a: Int, kind: Lif | Ternary) -> tuple[Int, Int]:
 def lif(u: Int, v: Int, a: Int, kind: Lif) -> tuple[Int, Int, Int]:
     """u, v and spikes after one tick with synaptic input a; resets as ``strl.ir.nodes.LIF`` has them."""
     threshold = kind.vth.astype(np.int64) << 6
-    owed = v > threshold  # only a reset that is late, or a subtraction that was not enough, leaves this
+    least = threshold + (not kind.inclusive)  # v that spikes
+    owed = v >= least  # only a reset that is late, never comes or was not enough leaves this
     u, v = integrate(u, v, a, kind)
-    if kind.reset == "zero":
-        v = np.where(owed & kind.reset_delay, 0, clip(v))
-        spikes = v > threshold
-        return u, v if kind.reset_delay else np.where(spikes, 0, v), spikes.astype(np.int64)
-    v = clip(v - owed * threshold)
-    spikes = v > threshold
-    late = v if kind.reset_delay else clip(v - (spikes.astype(np.int64) - owed) * threshold)
-    return u, late, spikes.astype(np.int64)
+    if kind.reset == "subtract":
+        v = clip(v - owed * threshold)
+        spikes = (v >= least).astype(np.int64)
+        return u, v if kind.reset_delay else clip(v - (spikes - owed) * threshold), spikes
+    v = clip(v)
+    if kind.reset_delay:
+        v = np.where(owed, 0, v)
+    spikes = (v >= least).astype(np.int64)
+    if kind.reset == "zero" and not kind.reset_delay:
+        v = np.where(spikes, 0, v)
+    return u, clip(v - spikes * threshold) if kind.reset == "once" else v, spikes
 
 
 def lif_loihi1(u: Int, v: Int, held: Int, a: Int, kind: Lif) -> tuple[Int, Int, Int, Int]:
@@ -123,8 +128,8 @@ def product(a: Int, b: Int, kind: Product) -> Int:
 class DefinitionSession:
     """A program run by the definition; answers ``strl.chip.backend.Session``.
 
-    ``u``, ``v`` and ``held`` (``loihi1``'s) have the state [batch, n] of each population that has one by name,
-    ``sums`` what arrived in the last tick by name and port, for whoever compares.
+    For whoever compares, ``u``, ``v`` and ``held`` (of ``loihi1``) have the state [batch, n] by population,
+    ``sums`` what arrived in the last tick by population and port.
     """
 
     def __init__(self, program: Program, batch: int) -> None:

@@ -85,13 +85,13 @@ def layout(program: Program) -> Layout:
 
 
 def _parameters(kind: Neurons) -> NDArray[np.int32]:
-    """FACTOR_U, FACTOR_V, THRESHOLD and LOW or REFRACTORY of a population: [4, blocks, LANES]."""
+    """FACTOR_U, FACTOR_V, THRESHOLD and LOW, TAKEN or REFRACTORY of a population: [4, blocks, LANES]."""
     if isinstance(kind, Ternary):
         return padded(np.stack([4095 - kind.du, 4096 - kind.dv, kind.high << 6, kind.low << 6]))
     nothing = np.zeros_like(kind.vth)
     if isinstance(kind, Lif):
-        refractory = np.full_like(kind.vth, kind.refractory)
-        return padded(np.stack([4095 - kind.du, 4096 - kind.dv, kind.vth << 6, refractory]))
+        last = np.full_like(kind.vth, kind.refractory) if kind.reset == "zero" else kind.vth << 6
+        return padded(np.stack([4095 - kind.du, 4096 - kind.dv, (kind.vth << 6) - kind.inclusive, last]))
     return padded(np.stack([nothing, nothing, kind.vth, nothing]))
 
 
@@ -122,7 +122,7 @@ def _tables(program: Program, first: dict[str, int], weights: Weights) -> tuple[
         synapses += [_synapse(program, s, numbers[s.pre], weights) for s in arriving]
     return (
         np.array(populations, np.int64).reshape(-1, 10),
-        np.array(synapses, np.int64).reshape(-1, 19),
+        np.array(synapses, np.int64).reshape(-1, columns.SYNAPSE_COLUMNS),
     )
 
 
@@ -131,7 +131,8 @@ def _code(kind: Kind) -> tuple[int, int]:
     if isinstance(kind, Source):
         return columns.LEVELS if kind.plane is None else columns.SOURCE, 0
     if isinstance(kind, Lif):
-        detail = columns.SUBTRACTS * (kind.reset == "subtract") + columns.LATE * kind.reset_delay
+        resets = {"zero": 0, "subtract": columns.SUBTRACTS, "once": columns.ONCE, "none": columns.STAYS}
+        detail = resets[kind.reset] + columns.LATE * kind.reset_delay
         return columns.OWING if detail else columns.LIF, detail
     if isinstance(kind, Graded):
         return columns.GRADED, columns.RECTIFIES * kind.rectify
@@ -169,7 +170,7 @@ def _synapse(program: Program, synapse: Synapse, pre: int, weights: Weights) -> 
     # Without odd weights the halves alone are summed: one power of two less.
     halved = row[columns.FORM] == columns.DENSE and row[columns.ODDS] == NEVER and not weighted
     row[columns.EXPONENT] = synapse.weight_exp + halved
-    return tuple(int(row.get(column, 0)) for column in range(19))
+    return tuple(int(row.get(column, 0)) for column in range(columns.SYNAPSE_COLUMNS))
 
 
 def _window(population: Population, program: Program, inputs: int) -> tuple[int, int]:

@@ -66,7 +66,8 @@ class Spiking(Leaky):
         kind = populations[0].kind
         assert isinstance(kind, Lif)
         self._reset, self._late = kind.reset, kind.reset_delay
-        self._threshold = self._parameter("vth") * 64
+        self._taken = self._parameter("vth") * 64
+        self._threshold = self._taken - int(kind.inclusive)  # in whole numbers, ≥ is above one less
 
     def _step(self) -> Tensor:
         v, threshold = self.v, self._threshold
@@ -75,15 +76,21 @@ class Spiking(Leaky):
             spikes = _clip(v) > threshold
             v.masked_fill_(spikes, 0)
             return spikes
+        if self._reset in ("once", "none"):
+            self._integrate()
+            spikes = _clip(v) > threshold
+            if self._reset == "once":
+                _clip(v.sub_(spikes * self._taken))
+            return spikes
         owed = v > threshold
         self._integrate()
         if self._reset == "zero":
             _clip(v).masked_fill_(owed, 0)
             return v > threshold
-        _clip(v.sub_(owed * threshold))
+        _clip(v.sub_(owed * self._taken))
         spikes = v > threshold
         if not self._late:
-            _clip(v.sub_((spikes.to(torch.float64) - owed.to(torch.float64)) * threshold))
+            _clip(v.sub_((spikes.to(torch.float64) - owed.to(torch.float64)) * self._taken))
         return spikes
 
 

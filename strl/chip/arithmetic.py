@@ -66,7 +66,9 @@ def _foreign(population: Population) -> str | None:
     if not isinstance(kind, Lif):
         return f"is {type(kind).__name__.lower()}"
     if kind.reset != "zero":
-        return f"resets by {kind.reset}"
+        return "never resets" if kind.reset == "none" else f"resets by {kind.reset}"
+    if kind.inclusive:
+        return "spikes at its threshold"
     return "resets a tick late" if kind.reset_delay else None
 
 

@@ -56,6 +56,8 @@ def _neurons(kind: Neurons) -> str:
         words.append(f"reset={kind.reset}{' late' if kind.reset_delay else ''}")
     if isinstance(kind, Lif) and kind.refractory > 1:
         words.append(f"refractory={kind.refractory}")
+    if isinstance(kind, Lif) and kind.inclusive:
+        words.append("inclusive")
     if isinstance(kind, Graded) and kind.rectify:
         words.append("rectify")
     if isinstance(kind, Product):

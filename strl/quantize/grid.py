@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
 
-RESETS = ("zero", "zero late", "subtract", "subtract late")
+RESETS = ("zero", "zero late", "subtract", "subtract late", "once", "none")
 """How neurons can reset; ``late`` is in the tick after the spike."""
 
 

@@ -16,7 +16,7 @@ from strl.content import Content, readonly
 from strl.errors import ChipError
 
 Ints = NDArray[np.int32]
-Reset = Literal["zero", "subtract"]
+Reset = Literal["zero", "subtract", "once", "none"]
 
 DECAY_U, DECAY_V, THRESHOLD = 4095, 4096, 131071
 """Greatest du, dv and threshold mantissa."""
@@ -52,10 +52,12 @@ class Lif(Content):
         du: decay of the current, 0..4095; the factor is (4096 − (du + 1)) / 4096, so 4095 forgets.
         dv: decay of the potential, 0..4096; the factor is (4096 − dv) / 4096.
         vth: threshold 0..131071 in units of 2⁶; a spike is v > vth·2⁶.
-        reset: ``zero`` as on Loihi 1; ``subtract`` takes the threshold off (Loihi 2 microcode).
-        reset_delay: True resets in the tick after the spike, see ``strl.ir.nodes.LIF`` (Loihi 2).
+        reset: ``zero`` as on Loihi 1; ``subtract``, ``once`` and ``none`` as ``strl.ir.neurons.LIF`` has them
+            (Loihi 2 microcode).
+        reset_delay: True resets in the tick after the spike: ``zero`` and ``subtract`` only (Loihi 2).
         refractory: 1..64 ticks from a spike to the first in which the potential lives again, so that 1
             is none; more only in arithmetic ``loihi1``.
+        inclusive: a spike is v ≥ vth·2⁶ (Loihi 2).
     """
 
     du: Ints
@@ -64,9 +66,12 @@ class Lif(Content):
     reset: Reset = "zero"
     reset_delay: bool = False
     refractory: int = 1
+    inclusive: bool = False
 
     def __post_init__(self) -> None:
         _check(self, "lif", {"du": (0, DECAY_U), "dv": (0, DECAY_V), "vth": (0, THRESHOLD)})
+        if self.reset_delay and self.reset not in ("zero", "subtract"):
+            raise ChipError(f"lif: reset = {self.reset!r} is never late")
         if not 1 <= self.refractory <= REFRACTORY:
             raise ChipError(f"lif: refractory = {self.refractory} ticks, must lie in 1..{REFRACTORY}")
 

@@ -22,13 +22,19 @@ from strl.errors import ChipError
 from strl.ir.semantics import EnvironmentSpec, Readout, ReadoutKind, Semantics, State
 from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse
-from strl.quantize.neurons import Gate, Graded, Lif, Neurons, Product, Source, Ternary, binary
+from strl.quantize.neurons import Gate, Graded, Lif, Neurons, Product, Reset, Source, Ternary, binary
 
 Rng = np.random.Generator
 
-KINDS = ("subtract", "late", "ternary", "graded", "product", "source", "message", "kernel", "sparse")
-"""What ``random_program`` mixes in: two resets, three neurons, graded sources, and synapses that multiply
-with the message (``message``), share weights (``kernel``) or store only what is not 0 (``sparse``)."""
+KINDS = (
+    *("subtract", "late", "once", "none", "ternary", "graded", "product"),
+    *("inclusive", "source", "message", "kernel", "sparse"),
+)
+"""What ``random_program`` mixes in: four resets, three neurons, spikes at the threshold (``inclusive``),
+graded sources, and synapses that multiply with the message (``message``), share weights (``kernel``) or
+store only what is not 0 (``sparse``)."""
+
+_NEURONS = frozenset(("subtract", "late", "once", "none", "ternary", "graded", "product"))
 
 
 def random_program(
@@ -163,7 +169,7 @@ def _source(rng: Rng, plane: int, kinds: frozenset[str]) -> Source:
 
 
 def _kind(rng: Rng, n: int, kinds: frozenset[str]) -> Neurons:
-    chosen = rng.choice(["lif", *sorted(kinds & {"subtract", "late", "ternary", "graded", "product"})])
+    chosen = rng.choice(["lif", *sorted(kinds & _NEURONS)])
     lif = _lif(rng, n)
     # An input is at most some thousands; a message then travels on, and soon fills 32 bits.
     vth = rng.integers(0, rng.choice([1, 300, 2**23]), size=n).astype(np.int32)
@@ -174,8 +180,12 @@ def _kind(rng: Rng, n: int, kinds: frozenset[str]) -> Neurons:
     if chosen == "ternary":
         low = -_lif(rng, n).vth if rng.random() < 0.7 else rng.integers(-100, 101, size=n).astype(np.int32)
         return Ternary(du=lif.du, dv=lif.dv, high=np.maximum(lif.vth, low), low=low)
-    late = chosen == "late" or ("late" in kinds and rng.random() < 0.3)
-    return replace(lif, reset="subtract" if chosen == "subtract" else "zero", reset_delay=late)
+    inclusive = "inclusive" in kinds and bool(rng.random() < 0.3)
+    if chosen in ("once", "none"):
+        return replace(lif, reset=chosen, inclusive=inclusive)
+    late = chosen == "late" or ("late" in kinds and bool(rng.random() < 0.3))
+    reset: Reset = "subtract" if chosen == "subtract" else "zero"
+    return replace(lif, reset=reset, reset_delay=late, inclusive=inclusive)
 
 
 def _kernel(rng: Rng, size: int, largest: int) -> Kernel:

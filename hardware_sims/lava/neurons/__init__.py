@@ -22,12 +22,11 @@ UNUSED = {"u": 0, "v": 0, "bias_mant": 0, "bias_exp": 0, "log_config": None}
 
 
 class LateLIF(AbstractLIF):  # type: ignore[misc]
-    """LIF neurons that subtract the threshold, or that reset a tick late, or both (Loihi 2 microcode).
+    """LIF neurons with any reset, and any comparison, of ``strl.quantize.Lif`` (Loihi 2 microcode).
 
     Args:
         vth: threshold mantissa of each neuron, int32 [n].
-        subtract: take the threshold off instead of setting v to 0.
-        late: do it in the tick after the spike.
+        reset, late, inclusive: its ``reset``, ``reset_delay`` and ``inclusive``.
         reset_interval: u and v are cleared every so many ticks; 0 is never.
         reset_offset: as LIFReset's: in ticks with this remainder, ticks counted from 1.
         others: as LIF's.
@@ -37,15 +36,17 @@ class LateLIF(AbstractLIF):  # type: ignore[misc]
         self,
         *,
         vth: Any,
-        subtract: bool,
+        reset: str,
         late: bool,
+        inclusive: bool,
         reset_interval: int = 0,
         reset_offset: int = 0,
         **others: Any,
     ) -> None:
         super().__init__(
-            subtract=subtract,
+            reset=reset,
             late=late,
+            inclusive=inclusive,
             reset_interval=reset_interval,
             reset_offset=reset_offset,
             **{**UNUSED, **others},
@@ -95,17 +96,20 @@ class LateLIFModel(_Resetting, PyLifModelBitAcc):  # type: ignore[misc]
         a = self.a_in.recv()
         self.clear_when_due()
         self.scale_threshold()
-        subtract, late = self.proc_params["subtract"], self.proc_params["late"]
-        owed = self.v > self.effective_vth
+        reset, late = self.proc_params["reset"], self.proc_params["late"]
+        subtract = reset == "subtract"
+        most = self.effective_vth - self.proc_params["inclusive"]  # that does not spike
+        owed = self.v > most
         # What Lava adds as a bias, before it clips v to 24 bits, is here the threshold that is still owed.
         self.effective_bias = np.where(owed, -self.effective_vth, 0).astype(np.int32) if subtract else 0
         self.subthr_dynamics(activation_in=a)
         if not subtract:
             self.v[owed & late] = 0
-        spikes = self.v > self.effective_vth
-        if not late:
+        spikes = self.v > most
+        if reset != "none" and not late:
             # A threshold that was owed stays owed while the neuron goes on to spike.
-            off = (spikes.astype(np.int32) - owed) * self.effective_vth if subtract else self.v * spikes
+            times = spikes.astype(np.int32) - (owed & subtract)
+            off = self.v * spikes if reset == "zero" else times * self.effective_vth
             self.v[:] = np.clip(self.v - off, 1 - self.max_uv_val, self.max_uv_val - 1)
         self.s_out.send(spikes)
 

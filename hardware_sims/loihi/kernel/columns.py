@@ -9,14 +9,16 @@ LANES = 32
 KIND, COLUMN, SIZE, FIRST, BLOCKS, START, STOP, SYNAPSES_FROM, SYNAPSES_TO, DETAIL = range(10)
 SOURCE, GATE, LIF, OWING, LEVELS, TERNARY, GRADED, PRODUCT = range(8)  # from LEVELS on, messages are graded
 # Details of an OWING population, whose reset is not plain, and of a GRADED one; a PRODUCT's is its shift.
-SUBTRACTS, LATE = 1, 2
+LATE, SUBTRACTS, ONCE, STAYS = 1, 2, 4, 8
 RECTIFIES = 1
 # Columns of the synapse table; those from PLACES on are for what is not DENSE.
 PRE, PRE_COLUMN, DELAY, EXPONENT, HALVES, ODDS, BLANK_FROM, BLANK_TO, FORM, WEIGHTED, PORT = range(11)
-PLACES, PATCHES, GATHER, SPAN, STRIDE, WIDTH, PLANE, MOST = range(11, 19)
+PLACES, PATCHES, GATHER, SPAN, STRIDE, WIDTH, PITCH, PLANE, MOST = range(11, 20)
+SYNAPSE_COLUMNS = 20
 DENSE, SHARED, LISTED = range(3)
 # The parameters.
 FACTOR_U, FACTOR_V, THRESHOLD, LOW = range(4)
+TAKEN = LOW  # off v for a spike, where the reset subtracts
 REFRACTORY = LOW  # in arithmetic loihi1, which has no neurons with a low threshold
 # Entries of the schedule.
 TICKS, TOTAL, READ_COLUMN, READ_SIZE, READ_FROM, READ_TO, READ_MEMBRANE = range(7)

@@ -14,10 +14,13 @@ from hardware_sims.loihi.kernel.columns import (
     LATE,
     LIF,
     LOW,
+    ONCE,
     OWING,
     PRODUCT,
     RECTIFIES,
+    STAYS,
     SUBTRACTS,
+    TAKEN,
     TERNARY,
     THRESHOLD,
 )
@@ -93,21 +96,26 @@ def update(u, v, a, parameters, fired, first, blocks):
 
 @compiled
 def update_owing(u, v, a, parameters, fired, first, blocks, detail):
-    """The same where the reset subtracts the threshold, or comes a tick late."""
+    """The same where the reset subtracts the threshold, comes a tick late, or never."""
     count = 0
     for b in range(blocks):
         n = first + b
         count += active(u, v, a, n, b)
-        threshold = load(parameters[THRESHOLD], n)
+        threshold, taken = load(parameters[THRESHOLD], n), load(parameters[TAKEN], n)
         owes = load(v, n) > threshold
         current = current_of(u, a, parameters, n, b)
         potential = decayed(v, parameters, n) + current
         if detail & SUBTRACTS:
-            owed = select(owes, threshold, every(0))
+            owed = select(owes, taken, every(0))
             potential = clip(potential - owed)
             spike = potential > threshold
             if not detail & LATE:
-                potential = clip(potential + owed - select(spike, threshold, every(0)))
+                potential = clip(potential + owed - select(spike, taken, every(0)))
+        elif detail & (ONCE | STAYS):
+            potential = clip(potential)
+            spike = potential > threshold
+            if detail & ONCE:
+                potential = clip(potential - select(spike, taken, every(0)))
         else:
             potential = select(owes, every(0), clip(potential))
             spike = potential > threshold
