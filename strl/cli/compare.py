@@ -38,6 +38,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "least |IQM|)",
     )
     parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes that play the episodes (default: 1)"
+    )
+    parser.add_argument(
         "-o", "--output", metavar="DIR", help="keep finished episodes there and continue them"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -66,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
             episodes=args.episodes,
             seed=args.seed,
             batch=args.batch,
+            jobs=args.jobs,
             tolerance=args.tolerance,
             output=None if args.output is None else Path(args.output),
             progress=progress,

@@ -18,7 +18,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", type=int, default=10, metavar="N", help="default: 10")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the first episode (default: 0)")
     parser.add_argument(
-        "--backend", default="loihi", help="loihi, lava, lava-fused, definition or float (default: loihi)"
+        "--backend",
+        default="loihi",
+        help="loihi, torch, lava, lava-fused, definition or float (default: loihi)",
     )
     parser.add_argument(
         "--weight-bits", type=int, metavar="B", help="of a policy's weights on the chip, 2 to its own (8)"
@@ -28,6 +30,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--batch", type=int, metavar="N", help="episodes side by side; no result depends on it"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes that play the episodes (default: 1)"
     )
     parser.add_argument(
         "-o", "--output", metavar="DIR", help="keep finished episodes there and continue them"
@@ -70,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
             episodes=args.episodes,
             seed=args.seed,
             batch=args.batch,
+            jobs=args.jobs,
             output=path(args.output),
             trace=path(args.trace),
             video=path(args.video),

@@ -158,6 +158,7 @@ def compare(
     episodes: int = 10,
     seed: int = 0,
     batch: int | None = None,
+    jobs: int = 1,
     tolerance: float | None = None,
     output: Path | None = None,
     progress: Progress | None = None,
@@ -168,6 +169,7 @@ def compare(
         a, b: subjects; without ``b`` it is ``a`` again, on the other backend.
         weight_bits: of the weights on a chip; what each was tuned for, else the chip's own.
         strict: raise ChipError where a chip would behave differently than its arithmetic ``lava`` says.
+        jobs: processes that play the episodes of each on its own; A with B in its shadow plays in this one.
         output: directory for both runs (``a``, ``b``, each resumable, with the trace of the first episode)
             and ``compare.json``.
         tolerance: see ``Comparison.equivalent``; 0.05 where it is not given.
@@ -193,6 +195,7 @@ def compare(
             episodes=episodes,
             seed=seed,
             batch=batch,
+            jobs=jobs,
             output=None if output is None else output / side,
             trace=None if output is None else _new(output / side / FILE),
             progress=progress,

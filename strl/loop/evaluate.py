@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from strl.ir.network import Network
 from strl.ir.semantics import Semantics
 from strl.loop.agent import Agent, ChipAgent, FloatAgent
 from strl.loop.environment import Environment, environment
+from strl.loop.jobs import play_apart
 from strl.loop.journal import Journal
 from strl.loop.results import EpisodeResult, Evaluation
 from strl.loop.runner import play
@@ -29,7 +31,7 @@ from strl.loop.trace import Recorder
 FLOAT = "float"
 """The name under which the network itself runs, beside the backends."""
 
-SLOTS: Mapping[str, int] = {FLOAT: 32, "loihi": 32, "definition": 32, "lava-fused": 32}
+SLOTS: Mapping[str, int] = {FLOAT: 32, "loihi": 32, "definition": 32, "lava-fused": 32, "torch": 256}
 """Slots that pay off, by backend; every other one runs a single slot unless told."""
 
 Progress = Callable[[EpisodeResult], None]
@@ -87,10 +89,13 @@ class Entrant:
 
     def agent(self, batch: int) -> Agent:
         """A fresh agent; raises BackendError where the backend cannot, ChipError where strictness forbids."""
+        return self.maker()(batch)
+
+    def maker(self) -> Callable[[int], Agent]:
+        """``agent`` without the subject, whose module need not be known where the agent is made."""
         if self.program is None:
-            return FloatAgent(self.subject.network, self.subject.semantics, batch)
-        on = backend(self.backend)
-        return ChipAgent(self.program, StrictBackend(on) if self.strict else on, batch)
+            return partial(FloatAgent, self.subject.network, self.subject.semantics)
+        return partial(_on_chip, self.program, self.backend, self.strict)
 
     def slots(self, episodes: int, batch: int | None) -> int:
         """The batch asked for, at most one an episode; else one that plays the episodes in even rounds."""
@@ -109,6 +114,7 @@ def evaluate(
     episodes: int = 10,
     seed: int = 0,
     batch: int | None = None,
+    jobs: int = 1,
     output: Path | None = None,
     trace: Path | None = None,
     video: Path | None = None,
@@ -120,7 +126,8 @@ def evaluate(
         entrant: what is run, and on what.
         env: an environment or its id; the policy's own where it is not given.
         episodes: how many, ≥ 1.
-        batch: episodes side by side; has no influence on any result.
+        batch: episodes side by side in a process; has no influence on any result.
+        jobs: processes that play them, see ``strl.loop.jobs``; nor has this.
         output: directory that keeps finished episodes, and continues them when it is given again.
         trace: file for the ``Trace`` of the first episode.
         video: folder for a film of the first episode.
@@ -134,9 +141,13 @@ def evaluate(
     """
     if episodes < 1 or seed < 0:
         raise UsageError(f"episodes = {episodes}, seed = {seed}: must be at least 1 and at least 0")
+    if jobs < 1:
+        raise UsageError(f"jobs = {jobs}, must be at least 1")
     world = environment(entrant.semantics, env)
     wanted = range(seed, seed + episodes)
-    with closing(entrant.agent(entrant.slots(episodes, batch))) as agent:
+    slots = entrant.slots(math.ceil(episodes / jobs), batch)
+    # Beside workers it checks the backend, shows the first episode and tells what its raster is.
+    with closing(entrant.agent(slots if jobs == 1 else 1)) as agent:
         if trace is not None and (trace.is_dir() or not trace.name):
             raise UsageError(f"{trace}: the trace cannot be written: it is a folder", hint="name a file")
         journal = None if output is None else Journal(output, _key(entrant, world, seed))
@@ -144,17 +155,28 @@ def evaluate(
         try:
             if trace is not None or video is not None:
                 finished.add(_watched(agent, world, seed, trace, video))
-            for episode in play(agent, world, [s for s in wanted if s not in finished.episodes]):
-                finished.add(episode)
+            left = [s for s in wanted if s not in finished.episodes]
+            if jobs == 1:
+                played = play(agent, world, left)
+            else:
+                played = play_apart(entrant.maker(), world, left, jobs=jobs, batch=slots)
+            with closing(played):  # workers end now, not when somebody lets go of an error's traceback
+                for episode in played:
+                    finished.add(episode)
         except EnvironmentFault as fault:
             hint = _kept(fault.hint, len(finished.episodes), output)
             raise EnvironmentFault(fault.message, hint=hint) from fault
-        evaluation = _summary(
-            entrant, world, seed, agent, [finished.episodes[s] for s in wanted], finished.timed
-        )
+        episodes_in_order = [finished.episodes[s] for s in wanted]
+        evaluation = _summary(entrant, world, seed, agent, episodes_in_order, finished.timed)
+        evaluation = replace(evaluation, batch=slots, jobs=jobs)
     if journal is not None:
         journal.conclude(evaluation.to_dict())
     return evaluation
+
+
+def _on_chip(program: Program, name: str, strict: bool, batch: int) -> ChipAgent:
+    on = backend(name)
+    return ChipAgent(program, StrictBackend(on) if strict else on, batch)
 
 
 class _Finished:

@@ -83,7 +83,7 @@ class Evaluation:
         chip: name of the chip, ``None`` for ``float``.
         environment: Gymnasium id.
         seed: of the first episode; episode i has seed + i.
-        batch: slots side by side; it has no influence on results.
+        batch: slots side by side in a process; it has no influence on results.
         ticks_per_decision: chip ticks, those that drain the pipeline among them.
         driven_ticks: of a decision, those without the drain: T, or T + rest where state is carried.
         timed: the episodes' ``wall_s`` add up; not where a run directory holds more, played beside these.
@@ -92,6 +92,7 @@ class Evaluation:
         computing: the populations that are neurons, not sources or gates.
         activity: ``None`` where no chip ran.
         energy: by profile; empty where no chip ran.
+        jobs: processes that played the episodes; nor have they.
     """
 
     subject: str
@@ -108,6 +109,7 @@ class Evaluation:
     computing: tuple[str, ...]
     activity: ActivityCounts | None
     energy: Mapping[str, EnergyReport]
+    jobs: int = 1
 
     @property
     def returns(self) -> NDArray[np.float64]:
@@ -162,6 +164,7 @@ class Evaluation:
             "env": self.environment,
             "seed": self.seed,
             "batch": self.batch,
+            "jobs": self.jobs,
             "episodes": [e.summary() for e in self.episodes],
             "return": {
                 "mean": float(returns.mean()),

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
+from itertools import islice
 from typing import Any, Protocol
 
 import gymnasium
@@ -64,37 +64,36 @@ class _Slot:
 
 
 def play(
-    agent: Agent, environment: Environment, seeds: Sequence[int], *, watcher: Watcher | None = None
-) -> Iterator[EpisodeResult]:
+    agent: Agent, environment: Environment, seeds: Iterable[int], *, watcher: Watcher | None = None
+) -> Generator[EpisodeResult, None, None]:
     """Play the episode of every seed; yields each as it ends, in whatever order they end.
 
     Args:
         agent: its slots are used side by side; none holds state from before.
         environment: every slot makes an instance of it.
-        seeds: one an episode.
+        seeds: one an episode; the next is taken when a slot is free.
         watcher: sees every decision.
 
     Raises:
         EnvironmentFault: an environment fails, or gives what is not a number; names environment, seed and
             step. Episodes that ended before are yielded first.
     """
-    if not seeds:
+    waiting = iter(seeds)
+    first = list(islice(waiting, agent.batch))
+    if not first:
         return
-    waiting = deque(seeds)
     clock = time.perf_counter()
     with ExitStack() as stack:
-        worlds = [
-            stack.enter_context(closing(environment.make())) for _ in range(min(agent.batch, len(seeds)))
-        ]
+        worlds = [stack.enter_context(closing(environment.make())) for _ in first]
         live = [_Slot(k, world) for k, world in enumerate(worlds)]
         space = worlds[0].action_space
         observations = np.zeros((agent.batch, *agent.semantics.environment.observation_shape))
-        starting = live
+        starting = list(zip(live, first, strict=True))
         while live:
             if starting:
-                _begin(agent, environment.id, starting, [waiting.popleft() for _ in starting], observations)
+                _begin(agent, environment.id, starting, observations)
                 if watcher is not None:
-                    watcher.begun([s.index for s in starting], [s.seed for s in starting])
+                    watcher.begun([s.index for s, _ in starting], [seed for _, seed in starting])
             actions = agent.act(observations)
             if watcher is not None:
                 watcher.decided(agent, observations, actions, [s.index for s in live])
@@ -106,19 +105,20 @@ def play(
                 clock = now
             if fault is not None:
                 raise fault
-            starting = ended[: len(waiting)]
-            live = [s for s in live if s not in ended or s in starting] if ended else live
+            starting = list(zip(ended, waiting, strict=False))  # the slots first: a seed taken is played
+            idle = ended[len(starting) :]
+            live = [s for s in live if s not in idle] if idle else live
 
 
-def _begin(agent: Agent, name: str, slots: list[_Slot], seeds: list[int], observations: Float) -> None:
-    for slot, seed in zip(slots, seeds, strict=True):
+def _begin(agent: Agent, name: str, starting: list[tuple[_Slot, int]], observations: Float) -> None:
+    for slot, seed in starting:
         slot.begin(seed)
         try:
             observations[slot.index], _ = slot.world.reset(seed=seed)
         except (Exception, SystemExit) as error:
             raise _fault(name, slot, "reset", error) from error
-    _refuse_infinite(name, slots, observations)
-    agent.reset([s.index for s in slots], [episode_rng(seed) for seed in seeds])
+    _refuse_infinite(name, [slot for slot, _ in starting], observations)
+    agent.reset([slot.index for slot, _ in starting], [episode_rng(seed) for _, seed in starting])
 
 
 def _step(
