@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from strl.content import readonly
 from strl.errors import ModelError
-from strl.ir.nodes import NODES, Float, Node, Shape, State
+from strl.ir.nodes import NODES, Float, Neurons, Shape, State
 
 Reset = Literal["zero", "subtract", "once", "none"]
 RESETS: tuple[Reset, ...] = ("zero", "subtract", "once", "none")
@@ -18,7 +18,7 @@ RESETS: tuple[Reset, ...] = ("zero", "subtract", "once", "none")
 
 @NODES.register("lif")
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LIF(Node):
+class LIF(Neurons):
     """Leaky integrate-and-fire neurons with an optional synaptic current.
 
     i ← alpha·i + x;  v ← max(beta·v + i + drive, floor), with the reset below;  spike z = v > threshold.
@@ -102,10 +102,6 @@ class LIF(Node):
         return self.beta.shape
 
     @property
-    def size(self) -> int:
-        return int(self.beta.size)
-
-    @property
     def silent(self) -> bool:
         """True where no neuron can spike: the population sends its potential."""
         return bool(np.isinf(self.threshold).all())
@@ -122,11 +118,6 @@ class LIF(Node):
             or np.any(self.floor != -np.inf)
             or self.grain
         )
-
-    def output_shape(self, shape: Shape) -> Shape:
-        if shape != self.shape:
-            raise ModelError(f"lif: input has shape {shape}, must be {self.shape}")
-        return shape
 
     def start(self, batch: int) -> State:
         still = np.zeros((batch, *self.shape))

@@ -7,13 +7,14 @@ stand in ``strl.ir.maps``, neurons in ``strl.ir.neurons``. A new node is a class
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strl.content import Content
+from strl.content import Content, readonly
 from strl.errors import ModelError
 from strl.registry import Registry
 
@@ -44,6 +45,43 @@ class Node(Content):
         ``driven`` is false in the rest ticks of a decision, in which biases are silent.
         """
         return x
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Neurons(Node):
+    """Base of all neurons: one potential each, ``state["v"]`` [batch, *shape]; they send spikes.
+
+    Where a population is ``silent`` no neuron can spike, and it sends its potential.
+    """
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the population, without batch."""
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def silent(self) -> bool:
+        return False
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if shape != self.shape:
+            raise ModelError(f"{self.kind}: input has shape {shape}, must be {self.shape}")
+        return shape
+
+    def _keep(self, *names: str) -> None:
+        """Store those fields as read-only arrays of one value a neuron; the first gives the shape."""
+        shape = np.shape(getattr(self, names[0]))
+        for name in names:
+            value = readonly(getattr(self, name), np.float64)
+            if not value.ndim or value.shape != shape:
+                raise ModelError(f"{self.kind}: {name} has shape {value.shape}, must be one value a neuron")
+            if not np.isfinite(value).all():
+                raise ModelError(f"{self.kind}: {name} is not finite")
+            object.__setattr__(self, name, value)
 
 
 @NODES.register("input")

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from strl.errors import ModelError
 from strl.ir.network import Network, evaluation_order
-from strl.ir.neurons import LIF
-from strl.ir.nodes import Delay, Float, Input, State
+from strl.ir.nodes import Delay, Float, Input, Neurons, State
 
 
 class Reference:
@@ -26,7 +25,7 @@ class Reference:
             raise ModelError(f"reference: batch = {batch}, must be at least 1")
         self.network = network
         self.batch = batch
-        self.populations: tuple[str, ...] = network.of(LIF)
+        self.populations: tuple[str, ...] = network.of(Neurons)
         self._order = evaluation_order(network.nodes, network.edges)
         self._sources = {name: network.sources(name) for name in network.nodes}
         self._state: dict[str, State] = {}
@@ -63,7 +62,7 @@ class Reference:
         return values
 
     def potential(self, name: str) -> Float:
-        """Membrane potential [batch, n] of a LIF population after the last tick."""
+        """Membrane potential [batch, *shape] of a population after the last tick."""
         potential: Float = self._state[name]["v"]
         return potential
 
