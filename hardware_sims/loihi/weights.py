@@ -5,9 +5,11 @@
 - ``SHARED``: every weight of a convolution once. The kernel adds up in a *plane*: [groups, height, width,
   channels of a group], with the height and width of the image that is received and a margin, so that a spike
   near the border needs no check. What a spike adds is the patch of its channel and of its place modulo the
-  stride: ``SPAN`` rows of ``WIDTH`` · LANES weights, ``STRIDE`` places apart, zeros where nothing falls.
+  stride: ``SPAN`` rows of ``WIDTH`` weights, ``STRIDE`` places apart, zeros where nothing falls.
   ``table`` says per sender where in the plane (``PLACES``) which patch begins (``PATCHES``), and per neuron
-  where its sum is (``GATHER``).
+  where its sum is (``GATHER``). Sums are loaded and stored in whole blocks of the plane, never across two, or
+  each would wait for the last one to reach the cache; so a row begins with zeros, of which a sender takes as
+  many as its place lies behind the start of a block. Rows are ``PITCH`` apart.
 - ``LISTED``: as a compressed sparse row a sender: from table[``PLACES`` + i] on, targets in ``table`` from
   ``GATHER`` on and weights from ``PATCHES`` on. Quicker than a dense row, whose 32 neurons cost as one, only
   where nearly all weights are 0.
@@ -37,7 +39,7 @@ class Weights:
     def __init__(self) -> None:
         self._parts: dict[str, list[NDArray[Any]]] = {
             "rows": [np.zeros((0, LANES), np.int8)],
-            "patches": [np.zeros((0, LANES), np.int16)],
+            "patches": [np.zeros(0, np.int16)],
             "listed": [np.zeros(0, np.int16)],
             "table": [np.zeros(0, np.int32)],
         }
@@ -51,7 +53,7 @@ class Weights:
         return self._dense(synapse.weight)
 
     def finish(self) -> dict[str, NDArray[Any]]:
-        """``rows`` int8 and ``patches`` int16 [n, LANES], ``listed`` int16 [n], ``table`` int32 [n]."""
+        """``rows`` int8 [n, LANES], ``patches`` and ``listed`` int16 [n], ``table`` int32 [n]."""
         return {name: np.concatenate(parts) for name, parts in self._parts.items()}
 
     def _append(self, name: str, values: NDArray[Any]) -> int:
@@ -81,35 +83,40 @@ class Weights:
         ways = _Way(shared, 0), _Way(shared, 1)
         channels, out = shared.image[0], shared.shape[0]
         per_in, per_out = channels // shared.groups, out // shared.groups
-        height, width = (way.length for way in ways)
         y, x = ways
-        # Patch number (channel, phase of y, phase of x); place of a sender in the plane.
+        row = max(x.length * per_out, LANES)
+        # Patch number (channel, phase of y, phase of x); place of a sender in the plane, and in its block.
         patch = np.arange(channels)[:, None, None] * (y.phases * x.phases)
         patch = patch + (y.phase * x.phases)[:, None] + x.phase
         group = np.arange(channels)[:, None, None] // per_in
-        place = ((group * height + y.start[:, None]) * width + x.start) * per_out
+        place = (group * y.length + y.start[:, None]) * row + x.start * per_out
+        behind = place % LANES
         o = np.arange(out)[:, None, None]
-        gather = ((o // per_out) * height + y.end[:, None]) * width + x.end
-        gather = gather * per_out + o % per_out
-        blocks = padded(self._patches(shared, ways))
-        rows = y.reach * blocks.shape[-2]
-        first = self._append("patches", blocks.reshape(-1, LANES))
+        gather = ((o // per_out) * y.length + y.end[:, None]) * row + x.end * per_out + o % per_out
+        width = -(-(int(behind.max()) + x.reach * per_out) // LANES) * LANES
+        lead = int(behind.max())
+        rows = np.zeros((channels * y.phases * x.phases, y.reach, lead + width), np.int16)
+        rows[..., lead : lead + x.reach * per_out] = self._patches(shared, ways)
+        first = self._append("patches", rows.ravel()) + lead
         return {
             columns.FORM: columns.SHARED,
-            columns.PLACES: self._append("table", place.astype(np.int32).ravel()),
-            columns.PATCHES: self._append("table", (first + patch * rows).astype(np.int32).ravel()),
+            columns.PLACES: self._append("table", (place - behind).astype(np.int32).ravel()),
+            columns.PATCHES: self._append(
+                "table", (first + patch * y.reach * (lead + width) - behind).astype(np.int32).ravel()
+            ),
             columns.GATHER: self._append("table", gather.astype(np.int32).ravel()),
             columns.SPAN: y.reach,
-            columns.STRIDE: width * per_out,
-            columns.WIDTH: blocks.shape[-2],
-            # The last patch may reach a row's width and its padding beyond the last place.
-            columns.PLANE: shared.groups * height * width * per_out + blocks.shape[-2] * LANES,
+            columns.STRIDE: row,
+            columns.WIDTH: width,
+            columns.PITCH: lead + width,
+            # The last patch may reach beyond the last place.
+            columns.PLANE: shared.groups * y.length * row + width,
             columns.MOST: _most(shared),
         }
 
     @staticmethod
     def _patches(shared: Kernel, ways: tuple[_Way, _Way]) -> NDArray[np.int16]:
-        """[channels · phases of y · phases of x · rows of a patch, places · channels of a group]."""
+        """[channels · phases of y · phases of x, rows of a patch, places · channels of a group]."""
         y, x = ways
         out, per_in = shared.weight.shape[:2]
         grouped = shared.weight.reshape(shared.groups, out // shared.groups, per_in, *shared.weight.shape[2:])
@@ -118,7 +125,7 @@ class Weights:
         for i, (phase_y, row) in enumerate(y.taps):
             for j, (phase_x, column) in enumerate(x.taps):
                 found[:, :, phase_y, phase_x, row, column] = grouped[..., i, j].swapaxes(1, 2)
-        return found.reshape(-1, shape[-2] * shape[-1])
+        return found.reshape(-1, y.reach, shape[-2] * shape[-1])
 
 
 class _Way:

@@ -42,6 +42,12 @@ from hardware_sims.loihi.kernel.update import update, update_any
 
 
 @compiled
+def aligned(array):
+    """The array from the first cache line on."""
+    return array[-array.ctypes.data % 64 // array.itemsize :]
+
+
+@compiled
 def run(
     low,
     high,
@@ -79,7 +85,7 @@ def run(
     if values is not None:
         factors, sent = np.zeros((most, LANES), int32), np.zeros((most, LANES), int32)
         room = max(most * LANES, synapses[:, PLANE].max() + LANES) if len(synapses) else 1
-        plane, wide = np.zeros(room, int16), np.zeros(room, int32)
+        plane, wide = aligned(np.zeros(room + 64, int16)), aligned(np.zeros(room + 64, int32))
     silence = np.zeros(most * LANES, uint8)
     ones = np.ones(1, uint8)
     mask = events.shape[1] - 1

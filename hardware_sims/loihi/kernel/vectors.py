@@ -20,21 +20,28 @@ from numba.extending import intrinsic, overload
 
 from hardware_sims.loihi.kernel.columns import LANES
 
+WIDE = 4 * LANES
+"""Neurons of four blocks side by side: what is the same for all of them is then done once."""
+
 
 class Vector(types.Type):
-    """``LANES`` integers of that many bits each, kept in registers, however wide the machine's are.
+    """Integers of that many bits each, kept in registers, however wide the machine's are.
 
     Operators act lane by lane, as two's complement: + − * & | ^, << and >> (arithmetic), > and !=. Their
     right operand may be a number.
     """
 
-    def __init__(self, bits: int) -> None:
-        super().__init__(f"Vector({bits})")
-        self.bits = bits
-        self.llvm = ir.VectorType(ir.IntType(bits), LANES)
+    def __init__(self, bits: int, lanes: int = LANES) -> None:
+        super().__init__(f"Vector({bits}, {lanes})")
+        self.bits, self.lanes = bits, lanes
+        self.llvm = ir.VectorType(ir.IntType(bits), lanes)
+
+    def with_bits(self, bits: int) -> Vector:
+        """As many lanes of another size."""
+        return Vector(bits, self.lanes)
 
 
-MASK, BYTES, SHORTS, INTS = (Vector(bits) for bits in (1, 8, 16, 32))
+INTS, WIDE_INTS = Vector(32), Vector(32, WIDE)
 
 
 class _Model(models.PrimitiveModel):
@@ -52,20 +59,26 @@ def _address(context: Any, builder: Any, array: Any, value: Any, row: Any, vecto
     return builder.bitcast(start, vector.llvm.as_pointer())
 
 
-@intrinsic
-def load(typing: Any, array: Any, row: Any) -> Any:
-    """Row ``row`` of a C-ordered integer array [rows, LANES], or a flat one from ``row`` on; unchecked."""
-    vector = Vector(array.dtype.bitwidth)
+def _loading(lanes: int) -> Any:
+    @intrinsic
+    def load(typing: Any, array: Any, row: Any) -> Any:
+        vector = Vector(array.dtype.bitwidth, lanes)
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.load(_address(context, builder, array, *values, vector), align=vector.bits // 8)
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            return builder.load(_address(context, builder, array, *values, vector), align=vector.bits // 8)
 
-    return vector(array, types.int64), generate
+        return vector(array, types.int64), generate
+
+    return load
+
+
+# From row ``row`` on of a C-ordered integer array [rows, LANES], or from there on in a flat one; unchecked.
+load, load_wide = _loading(LANES), _loading(WIDE)
 
 
 @intrinsic
 def store(typing: Any, array: Any, row: Any, vector: Any) -> Any:
-    """Row ``row`` of such an array ← ``vector``; unchecked."""
+    """Such an array from ``row`` on ← ``vector``; unchecked."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         place = _address(context, builder, array, *values[:2], vector)
@@ -75,21 +88,27 @@ def store(typing: Any, array: Any, row: Any, vector: Any) -> Any:
     return types.void(array, types.int64, vector), generate
 
 
-@intrinsic
-def every(typing: Any, number: Any) -> Any:
-    """A 32-bit vector of one number."""
+def _repeating(vector: Vector) -> Any:
+    @intrinsic
+    def every(typing: Any, number: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            nothing = ir.Constant(vector.llvm, ir.Undefined)
+            first = builder.insert_element(nothing, values[0], ir.Constant(ir.IntType(32), 0))
+            choice = ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), None)
+            return builder.shuffle_vector(first, nothing, choice)
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        nothing = ir.Constant(INTS.llvm, ir.Undefined)
-        first = builder.insert_element(nothing, values[0], ir.Constant(ir.IntType(32), 0))
-        return builder.shuffle_vector(first, nothing, ir.Constant(INTS.llvm, None))
+        return vector(types.int32), generate
 
-    return INTS(types.int32), generate
+    return every
 
 
-def _widening(vector: Vector, instruction: str) -> Any:
+every, every_wide = _repeating(INTS), _repeating(WIDE_INTS)  # a vector of one number
+
+
+def _widening(bits: int, instruction: str) -> Any:
     @intrinsic
     def widen(typing: Any, x: Any) -> Any:
+        vector = x.with_bits(bits)
         return vector(x), lambda context, builder, signature, values: getattr(builder, instruction)(
             values[0], vector.llvm
         )
@@ -97,9 +116,9 @@ def _widening(vector: Vector, instruction: str) -> Any:
     return widen
 
 
-shorts = _widening(SHORTS, "sext")  # bytes, with their sign, in 16 bits
-ints = _widening(INTS, "sext")  # shorts, with their sign, in 32 bits
-flags = _widening(BYTES, "zext")  # a mask as bytes of 0 or 1
+shorts = _widening(16, "sext")  # bytes, with their sign, in 16 bits
+ints = _widening(32, "sext")  # shorts, with their sign, in 32 bits
+flags = _widening(8, "zext")  # a mask as bytes of 0 or 1
 
 
 @intrinsic
@@ -123,9 +142,9 @@ def _define(symbol: Callable[..., Any], build: Callable[..., Any], answers_mask:
 
     @intrinsic
     def instruction(typing: Any, x: Any, y: Any) -> Any:
-        return (MASK if answers_mask else x)(x, x), lambda context, builder, signature, values: build(
-            builder, *values
-        )
+        return (x.with_bits(1) if answers_mask else x)(
+            x, x
+        ), lambda context, builder, signature, values: build(builder, *values)
 
     @overload(symbol)
     def operate(x, y):  # numba compares these names with the lambdas'
@@ -133,6 +152,8 @@ def _define(symbol: Callable[..., Any], build: Callable[..., Any], answers_mask:
             return lambda x, y: instruction(x, y)
         if x == INTS and isinstance(y, types.Integer):
             return lambda x, y: instruction(x, every(y))
+        if x == WIDE_INTS and isinstance(y, types.Integer):
+            return lambda x, y: instruction(x, every_wide(y))
         return None
 
 
