@@ -11,11 +11,14 @@ import numpy as np
 from gymnasium import spaces
 
 from strl.chip.codec import check_first
+from strl.environments import register
 from strl.errors import EnvironmentFault, UsageError
 from strl.ir.semantics import EnvironmentSpec, Semantics
 from strl.registry import suggest
 
 World = gymnasium.Env[Any, Any]
+
+register()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,121 @@
+"""An environment as a policy over sequences sees it: state, last action, reward, return to go.
+
+The last action and the rewards are made part of the observation, so that every codec, backend and library
+that takes a Box takes them, and nothing about a policy's memory is hidden in the loop around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Listed
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+Observation = NDArray[np.float32]
+
+
+class Sequence(gymnasium.Wrapper[Observation, Any, Any, Any]):
+    """Observations [features kept, last action, last reward, return to go], flat.
+
+    The last action is one-hot for Discrete actions (all zero before the first), else the action itself. What
+    the environment itself observed stands in ``info["state"]``, for experts and for nobody else.
+
+    Args:
+        env: with a Box of observations and Discrete or Box actions.
+        hide: features of the flat observation that are left out.
+        action, reward: whether the last one is observed.
+        target: return to go at the start, less every reward since; ``None`` leaves it out.
+
+    Raises:
+        ValueError: spaces or features that do not fit.
+    """
+
+    def __init__(
+        self,
+        env: gymnasium.Env[Any, Any],
+        *,
+        hide: Listed[int] = (),
+        action: bool = True,
+        reward: bool = False,
+        target: float | None = None,
+    ) -> None:
+        super().__init__(env)
+        seen, acted = env.observation_space, env.action_space
+        if not isinstance(seen, spaces.Box) or not isinstance(acted, spaces.Discrete | spaces.Box):
+            raise ValueError(
+                f"observations must be a Box, actions Discrete or a Box; found {seen} and {acted}"
+            )
+        size = int(np.prod(seen.shape))
+        if not set(hide) <= set(range(size)):
+            raise ValueError(f"hide = {list(hide)}, features are 0..{size - 1}")
+        self._kept = [k for k in range(size) if k not in set(hide)]
+        self._first = int(acted.start) if isinstance(acted, spaces.Discrete) else 0
+        self._choices = int(acted.n) if isinstance(acted, spaces.Discrete) else 0
+        self._parts = (action, reward, target is not None)
+        self._target = 0.0 if target is None else float(target)
+        low, high = self._bounds(seen, acted)
+        self.observation_space = spaces.Box(low, high, dtype=np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        state, info = self.env.reset(seed=seed, options=options)
+        self._to_go = self._target
+        return self._observation(state, None, 0.0), {**info, "state": state}
+
+    def step(self, action: Any) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
+        state, reward, ended, cut, info = self.env.step(action)
+        self._to_go -= float(reward)
+        return self._observation(state, action, float(reward)), reward, ended, cut, {**info, "state": state}
+
+    def _bounds(
+        self, seen: spaces.Box, acted: spaces.Discrete | spaces.Box
+    ) -> tuple[Observation, Observation]:
+        action, reward, to_go = self._parts
+        lows, highs = [seen.low.ravel()[self._kept]], [seen.high.ravel()[self._kept]]
+        if action:
+            one_hot = np.zeros(self._choices), np.ones(self._choices)
+            low, high = one_hot if isinstance(acted, spaces.Discrete) else (acted.low, acted.high)
+            lows.append(np.minimum(np.ravel(low), 0))  # before the first action there is none: zeros
+            highs.append(np.maximum(np.ravel(high), 0))
+        unbounded = [np.inf] * (reward + to_go)
+        lows.append(-np.array(unbounded))
+        highs.append(np.array(unbounded))
+        return np.concatenate(lows).astype(np.float32), np.concatenate(highs).astype(np.float32)
+
+    def _observation(self, state: Any, action: Any, reward: float) -> Observation:
+        with_action, with_reward, with_to_go = self._parts
+        parts = [np.ravel(state)[self._kept]]
+        if with_action:
+            parts.append(self._last(action))
+        if with_reward:
+            parts.append(np.array([reward]))
+        if with_to_go:
+            parts.append(np.array([self._to_go]))
+        return np.concatenate(parts).astype(np.float32)
+
+    def _last(self, action: Any) -> NDArray[np.float64]:
+        if not self._choices:
+            size = int(np.prod(self.env.action_space.shape or ()))
+            return np.zeros(size) if action is None else np.ravel(action).astype(np.float64)
+        one_hot = np.zeros(self._choices)
+        if action is not None:
+            one_hot[int(action) - self._first] = 1.0
+        return one_hot
+
+
+def sequence(
+    *,
+    of: str,
+    hide: Listed[int] = (),
+    action: bool = True,
+    reward: bool = False,
+    target: float | None = None,
+    **kwargs: Any,
+) -> Sequence:
+    """``gymnasium.make(of, **kwargs)`` as a ``Sequence``; what ``strl/Sequence-v0`` makes."""
+    env = gymnasium.make(of, disable_env_checker=True, **kwargs)
+    return Sequence(env, hide=hide, action=action, reward=reward, target=target)
