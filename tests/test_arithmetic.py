@@ -1,4 +1,4 @@
-"""The second arithmetic: against numbers worked out by hand, what is published, a chip's trace, and the kernel."""
+"""The second arithmetic: against numbers by hand, what is published, a chip's trace, and the kernel."""
 
 from __future__ import annotations
 

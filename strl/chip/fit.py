@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from strl.chip.compile import Compiled
-from strl.chip.overflow import bounds
+from strl.chip.overflow import on_chip
 from strl.chip.place import usage
 
 
 def utilization(compiled: Compiled) -> dict[str, Any]:
     """Plain data: cores used of those there are, and for each core used, limit and share by name.
 
-    ``binding`` is the limit that the core comes closest to; ``sums`` is what ``overflow`` proves of the sums.
+    ``binding`` is the limit that the core comes closest to; ``sums`` is what ``overflow`` proves of the sums on the chip.
     """
     chip = compiled.program.chip
     cores = []
@@ -27,7 +27,7 @@ def utilization(compiled: Compiled) -> dict[str, Any]:
         "chip": chip.name,
         "cores": {"used": len(cores), "limit": chip.limit("cores")},
         "each": cores,
-        "sums": {name: bound.to_dict() for name, bound in bounds(compiled.program).items()},
+        "sums": {name: bound.to_dict() for name, bound in on_chip(compiled.program).items()},
     }
 
 

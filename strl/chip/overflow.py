@@ -38,7 +38,7 @@ class Bound:
 
     Args:
         high, low: greatest and least synaptic sum of a tick, in units of a weight.
-        rounding: the most by which a sum differs between exponents that act on it and on each weight.
+        rounding: the most that exponents take off a sum by acting on each weight; zeros in ``lava``.
         current: greatest |u|; zeros where the kind has none.
         potential: greatest |v|, as long as nothing spikes; zeros where the kind has none.
     """
@@ -115,7 +115,7 @@ def risks(program: Program) -> tuple[Risk, ...]:
 
 
 def _risks(program: Program) -> Iterator[Risk]:
-    found = bounds(program, "loihi1")
+    found = on_chip(program)
     for name, bound in found.items():
         limits = {"sum": SUM_MAX, "current": CURRENT_MAX, "rounding": 0}
         for what, (reach, over) in bound.beyond().items():
@@ -138,6 +138,11 @@ def _risk(population: str, what: str, reach: Float, over: Float, limit: float) -
         reach=float(reach[worst]),
         limit=limit,
     )
+
+
+def on_chip(program: Program) -> dict[str, Bound]:
+    """Bounds of what the program's chip computes, as far as it is published."""
+    return bounds(program, "loihi1" if "loihi1" in program.chip.arithmetics else None)
 
 
 def bounds(program: Program, arithmetic: Arithmetic | None = None) -> dict[str, Bound]:
@@ -173,14 +178,13 @@ def _reach(synapse: Synapse, pre: Population, by_weight: bool) -> tuple[Float, F
     """How far a synapse can push each neuron up and down in a tick, and what rounding costs: [post]."""
     weight = synapse.weight.weight if isinstance(synapse.weight, Kernel) else synapse.weight
     exact = weight * 2.0**synapse.weight_exp
-    floor = np.floor(exact)
-    acting = floor if by_weight else exact
+    acting = np.floor(exact) if by_weight else exact
     up, down = (_summed(synapse, np.maximum(w, 0.0)) for w in (acting, -acting))
     if synapse.message_bits and not binary(pre.kind):
         largest = 1.0 if isinstance(pre.kind, Ternary) else 2.0**31
         up = down = (up + down) * largest  # messages of either sign
     # Shifted right, sums round towards −∞.
-    return np.floor(up), np.ceil(down), np.floor(_summed(synapse, exact - floor))
+    return np.floor(up), np.ceil(down), np.floor(_summed(synapse, exact - acting))
 
 
 def _summed(synapse: Synapse, values: Float) -> Float:

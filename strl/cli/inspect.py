@@ -80,6 +80,9 @@ def _sums(record: dict[str, Any]) -> str:
             else "proved"
         )
         parts.append(f"{unit} ≤ {found['worst']:.0f} of {found['limit']}: {verdict}")
+    if record["rounding"]["can_exceed"]:
+        most = record["rounding"]["worst"]
+        parts.append(f"exponents that act on each weight, as on the chip, take up to {most:.0f} more off")
     return "; ".join(parts)
 
 
