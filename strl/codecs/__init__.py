@@ -8,6 +8,7 @@ from strl.codecs.latency import Latency
 from strl.codecs.population import Population
 from strl.codecs.rate import Rate
 from strl.codecs.sign_split import SignSplit
+from strl.codecs.stream import Stream
 
 __all__ = [
     "DECODERS",
@@ -21,6 +22,7 @@ __all__ = [
     "Population",
     "Rate",
     "SignSplit",
+    "Stream",
     "Tanh",
     "decoder",
     "default_codec",

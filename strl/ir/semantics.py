@@ -10,13 +10,13 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from strl.content import plain
 from strl.errors import ModelError
 
 State = Literal["reset", "carry"]
-ReadoutKind = Literal["count", "membrane"]
+ReadoutKind = Literal["count", "membrane", "trace"]
 
 MAX_TICKS = 4096
 """Bound on the ticks of one decision; above it a manifest is taken for damaged."""
@@ -30,7 +30,8 @@ class Readout:
     """Where an action is read: the output population, over the ``ticks`` driven ticks of a decision.
 
     ``count`` is the number of spikes of each neuron over those ticks, ``membrane`` the potential of
-    each (non-spiking) neuron at the last of them.
+    each (non-spiking) neuron at the last of them. ``trace`` is an open loop's: the output itself in every
+    one of them, be it spikes or potentials.
     """
 
     kind: ReadoutKind
@@ -117,12 +118,24 @@ class Semantics:
             raise ModelError(f"semantics: ticks = 0, must be 1..{MAX_TICKS}")
         if self.state not in ("reset", "carry"):
             raise ModelError(f"semantics: state = {self.state!r}, must be 'reset' or 'carry'")
-        if self.readout.kind not in ("count", "membrane"):
-            raise ModelError(f"semantics: readout = {self.readout.kind!r}, must be 'count' or 'membrane'")
+        if self.readout.kind not in get_args(ReadoutKind):
+            raise ModelError(
+                f"semantics: readout = {self.readout.kind!r}, must be 'count', 'membrane' or 'trace'"
+            )
+        if self.open_loop and (self.decoder or self.environment.id or self.state != "reset"):
+            raise ModelError(
+                "semantics: readout = 'trace' is an open loop's, which has no decoder, no environment and "
+                "state 'reset'"
+            )
         if self.rest and self.state == "reset":
             raise ModelError(
                 f"semantics: rest = {self.rest}, must be 0 where the state is reset every decision"
             )
+
+    @property
+    def open_loop(self) -> bool:
+        """True for a bare network: no environment, input and output in every tick."""
+        return self.readout.kind == "trace"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; ``from_dict`` of it is equal to this."""
@@ -162,6 +175,24 @@ class Semantics:
                 "environment": EnvironmentSpec(**environment),
             }
         )
+
+
+def open_loop(shape: tuple[int, ...], *, ticks: int, precision: int = 1, step: float = 1.0) -> Semantics:
+    """What a bare network means: state cleared once, then ``ticks`` ticks of input and of output.
+
+    Args:
+        shape: of the network's input.
+        ticks: at most so many; fewer can be run.
+        precision, step: what a chip takes of the input, see ``strl.codecs.Stream``.
+    """
+    return Semantics(
+        ticks=ticks,
+        state="reset",
+        readout=Readout(kind="trace"),
+        encoder={"kind": "stream", "width": math.prod(shape), "precision": precision, "step": step},
+        decoder={},
+        environment=EnvironmentSpec(id="", observation_shape=shape, actions=None),
+    )
 
 
 def _record(where: str, value: object, names: set[str] | None = None) -> dict[str, Any]:

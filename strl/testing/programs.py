@@ -181,11 +181,11 @@ def _kind(rng: Rng, n: int, kinds: frozenset[str]) -> Neurons:
         low = -_lif(rng, n).vth if rng.random() < 0.7 else rng.integers(-100, 101, size=n).astype(np.int32)
         return Ternary(du=lif.du, dv=lif.dv, high=np.maximum(lif.vth, low), low=low)
     inclusive = "inclusive" in kinds and bool(rng.random() < 0.3)
-    if chosen in ("once", "none"):
-        return replace(lif, reset=chosen, inclusive=inclusive)
+    resets: dict[str, Reset] = {"subtract": "subtract", "once": "once", "none": "none"}
+    reset = resets.get(chosen, "zero")
     late = chosen == "late" or ("late" in kinds and bool(rng.random() < 0.3))
-    reset: Reset = "subtract" if chosen == "subtract" else "zero"
-    return replace(lif, reset=reset, reset_delay=late, inclusive=inclusive)
+    may_be_late = reset in ("zero", "subtract")
+    return replace(lif, reset=reset, reset_delay=late and may_be_late, inclusive=inclusive)
 
 
 def _kernel(rng: Rng, size: int, largest: int) -> Kernel:
