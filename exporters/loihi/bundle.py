@@ -11,6 +11,7 @@ from typing import Any
 
 from exporters.disk import MANIFEST_MAX, from_json, sha256, to_json
 from exporters.loihi.integers import arrays, rebuild, structure
+from exporters.loihi.sound import check_program, rounding
 from exporters.nir import decode, describe, encode
 from strl import __version__
 from strl.chip.compile import Compiled
@@ -104,6 +105,7 @@ def artefact(read: Read, where: str) -> Artefact:
         semantics = Semantics.from_dict(manifest["semantics"])
         chip = parse(found["chip.toml"].decode(), f"{where}/chip.toml")
         compiled = _compiled(found, chip, semantics, where)
+        check_program(compiled.program, network)
     except (UnicodeDecodeError, StrlError) as error:
         hint = error.hint if isinstance(error, StrlError) else ""
         message = error.message if isinstance(error, StrlError) else str(error)
@@ -124,12 +126,14 @@ def artefact(read: Read, where: str) -> Artefact:
 def _compiled(found: Mapping[str, bytes], chip: ChipSpec, semantics: Semantics, where: str) -> Compiled:
     record = from_json(found["program.json"], f"{where}/program.json", BundleError)
     program: Program = rebuild(record, found["weights.safetensors"], chip, semantics)
+    beside = f"{where}/quantization.json"
+    error = rounding(from_json(found["quantization.json"], beside, BundleError), beside)
     quantized = QuantizedNetwork(
         populations=program.populations,
         synapses=program.synapses,
         schedule=program.schedule,
         readout=program.readout,
-        error=from_json(found["quantization.json"], f"{where}/quantization.json", BundleError),
+        error=error,
     )
     return Compiled(program=program, quantized=quantized)
 

@@ -1,0 +1,69 @@
+"""What the parts of a bundle must agree in, beyond each being sound by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from strl.chip.codec import check_codec
+from strl.chip.program import Program
+from strl.errors import BundleError
+from strl.ir.network import Network, shapes, size
+from strl.quantize.neurons import COMPUTING
+
+_NEEDED = ("largest", "rms")
+
+
+def check_program(program: Program, network: Network) -> None:
+    """The program does what its semantics say, and so does the network it was made of.
+
+    Raises:
+        BundleError: sources that one encoder cannot drive, another schedule or read-out, neurons that live
+            on no core or on several.
+        ModelError: the codec fits the environment, the program or the network not.
+    """
+    widths = sorted({population.size for population in program.sources})
+    if len(widths) != 1:
+        raise BundleError(f"program: sources of {widths or 'no'} neurons, must be some and of one size")
+    semantics, schedule, readout = program.semantics, program.schedule, program.readout
+    said = (semantics.ticks, semantics.state, semantics.readout.kind)
+    if (schedule.ticks, schedule.state, readout.kind) != said:
+        raise BundleError(
+            f"program: {schedule.ticks} ticks, state {schedule.state}, read-out {readout.kind}; "
+            f"the semantics say {said[0]}, {said[1]}, {said[2]}"
+        )
+    _check_placement(program)
+    check_codec(semantics, widths[0], program.population(readout.population).size)
+    found = shapes(network)
+    check_codec(semantics, size(found[network.input]), size(found[network.output]))
+
+
+def _check_placement(program: Program) -> None:
+    homes = {p.name: np.zeros(p.size, int) for p in program.populations if isinstance(p.kind, COMPUTING)}
+    for part in program.placement:
+        if part.population not in homes:
+            raise BundleError(f"program: {part.population} lives on core {part.core}, it is no neurons")
+        homes[part.population][part.start : part.stop] += 1
+    for name, count in homes.items():
+        if (count != 1).any():
+            neuron = int(np.argmax(count != 1))
+            raise BundleError(f"program: neuron {neuron} of {name} lives on {count[neuron]} cores, must be 1")
+
+
+def rounding(record: Mapping[str, Any], where: str) -> Mapping[str, Mapping[str, float]]:
+    """``record`` as ``QuantizedNetwork.error``: numbers by name.
+
+    Raises:
+        BundleError: it is not.
+    """
+    if not record:
+        raise BundleError(f"{where}: is empty")
+    for name, errors in record.items():
+        if not isinstance(errors, dict) or not set(_NEEDED) <= set(errors):
+            raise BundleError(f"{where}: {name} = {errors!r:.60}, must have {' and '.join(_NEEDED)}")
+        for what, value in errors.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise BundleError(f"{where}: {name}: {what} = {value!r:.60}, must be a number")
+    return record

@@ -1,0 +1,219 @@
+"""Bundles that somebody edited and signed again: each loads and works, or is refused in one error.
+
+Every digest of a forged bundle agrees, so only what the files say can give it away.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import struct
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from exporters.disk import sha256, to_json
+from exporters.loihi.bundle import LIMITS, MANIFEST, artefact, files
+from exporters.loihi.integers import arrays, rebuild, structure
+from strl.chip.compile import compile_network
+from strl.chip.exporter import Artefact
+from strl.chip.fit import summary, utilization
+from strl.chip.spec import chip, parse
+from strl.chip.text import text
+from strl.energy.activity import Wiring
+from strl.errors import BundleError, StrlError
+from strl.ir import Semantics
+from strl.loop.agent import ChipAgent, FloatAgent, episode_rng
+from strl.testing.policies import pole_network, pole_semantics
+from strl.testing.programs import KINDS, random_program
+
+Files = dict[str, bytes]
+Place = tuple[Any, ...]
+
+GONE = object()
+ODD: tuple[Any, ...] = (
+    GONE, None, True, -1, 0, 10**12, 2**62, 10**400, 1e308, 0.5, float("nan"), float("inf"),
+    "x", "", [], [1], {}, {"kind": "x"},
+)  # fmt: skip
+"""What a field is replaced by."""
+
+EACH = 100
+"""Forgeries of each file."""
+
+
+def made() -> Files:
+    network, semantics = pole_network(hidden=4), pole_semantics(ticks=3)
+    compiled = compile_network(network, semantics, chip("loihi1"))
+    return files(
+        Artefact(name="pole", network=network, semantics=semantics, proof={"seed": 0}, compiled=compiled)
+    )
+
+
+@pytest.fixture(scope="module")
+def sound() -> Files:
+    return made()
+
+
+def places(value: Any, here: Place = ()) -> Iterator[Place]:
+    """Every field of a tree of lists and dicts, as the way to it."""
+    if here:
+        yield here
+    if isinstance(value, dict | list):
+        for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(entry, (*here, key))
+
+
+def changed(tree: Any, place: Place, odd: Any) -> Any:
+    tree = copy.deepcopy(tree)
+    holder = tree
+    for key in place[:-1]:
+        holder = holder[key]
+    if odd is GONE:
+        del holder[place[-1]]
+    else:
+        holder[place[-1]] = odd
+    return tree
+
+
+def signed(forged: Files) -> Files:
+    """The same files under digests that agree, as far as what they hold has one."""
+    manifest = json.loads(forged[MANIFEST])
+    manifest.pop("digest", None)
+    manifest["files"] = {name: sha256(forged[name]) for name in LIMITS}
+    try:
+        spec = parse(forged["chip.toml"].decode(), "chip.toml")
+        semantics = Semantics.from_dict(manifest["semantics"])
+        record = json.loads(forged["program.json"])
+        manifest["program"] = rebuild(record, forged["weights.safetensors"], spec, semantics).digest
+    except (StrlError, KeyError):
+        pass  # there is no program to sign
+    try:
+        manifest["digest"] = sha256(to_json(manifest, BundleError))
+        return {**forged, MANIFEST: to_json(manifest, BundleError)}
+    except BundleError:  # not a number: no JSON of ours
+        return {**forged, MANIFEST: json.dumps(manifest).encode()}
+
+
+def outcome(forged: Files) -> str:
+    """``loaded``, or the message of the refusal; anything else but a StrlError ends the test."""
+    try:
+        found = artefact(lambda name, limit: forged[name], "b")
+    except BundleError as error:
+        return str(error)
+    assert found.compiled is not None
+    summary(found.compiled), utilization(found.compiled), text(found.compiled.program)
+    Wiring(found.compiled.program)
+    files(found)
+    program = ChipAgent(found.compiled.program, batch=1)
+    for agent in (program, FloatAgent(found.network, found.semantics)):
+        agent.reset([0], [episode_rng(0)])
+        agent.act(np.zeros((1, *found.semantics.environment.observation_shape)))
+    return "loaded"
+
+
+def to_toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)} = {to_toml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(to_toml, value)) + "]"
+    return '"none"' if value is None else json.dumps(value).replace("NaN", "nan").replace("Infinity", "inf")
+
+
+def forgeries(sound: Files, name: str) -> Iterator[tuple[str, Files]]:
+    """``EACH`` of the places of a file, each with something odd in it."""
+    data = sound[name].decode()
+    tree = tomllib.loads(data) if name.endswith(".toml") else json.loads(data)
+    rng = random.Random(name)
+    every = [(place, odd) for place in places(tree) for odd in ODD]
+    for place, odd in rng.sample(every, EACH):
+        other = changed(tree, place, odd)
+        if name.endswith(".toml"):
+            forged = "\n".join(f"{json.dumps(key)} = {to_toml(entry)}" for key, entry in other.items())
+        else:
+            forged = json.dumps(other, indent=1, sort_keys=True)
+        yield f"{name}: {place} = {odd!r:.40}", {**sound, name: forged.encode()}
+
+
+def test_an_honest_bundle_loads(sound: Files) -> None:
+    assert outcome(sound) == outcome(signed(sound)) == "loaded"
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "program.json", "quantization.json", "chip.toml"])
+def test_a_forged_file_is_refused_or_works(name: str, sound: Files) -> None:
+    outcomes = set()
+    for what, forged in forgeries(sound, name):
+        try:
+            outcomes.add(outcome(signed(forged)))
+        except Exception as error:
+            error.add_note(what)
+            raise
+    assert len(outcomes) > 20  # many were refused, each for its own reason
+    assert not any("digest differs" in said or "was changed after" in said for said in outcomes)
+
+
+DTYPES = {"BF16": 2, "F16": 2, "F8_E4M3": 1, "F8_E8M0": 1, "BOOL": 1, "U16": 2, "I64": 8, "C64": 8, "F4": 1}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [[4, 24], [0], [], [2**40]])
+def test_weights_of_odd_kinds(dtype: str, shape: list[int], sound: Files) -> None:
+    data = sound["weights.safetensors"]
+    start = 8 + struct.unpack("<Q", data[:8])[0]
+    table, size = json.loads(data[8:start]), len(data) - start
+    length = min(DTYPES[dtype] * int(np.prod(shape)), 4096)
+    table["weight/fc2"] = {"dtype": dtype, "shape": shape, "data_offsets": [size, size + length]}
+    head = json.dumps(table).encode()
+    forged = struct.pack("<Q", len(head)) + head + data[start:] + bytes(length)
+    found = outcome(signed({**sound, "weights.safetensors": forged}))
+    assert "weights.safetensors" in found or "weight has shape" in found
+
+
+def test_programs_of_every_kind_are_rebuilt_or_refused() -> None:
+    """What the compiler makes for no chip yet: kernels, products, graded neurons, sources of levels."""
+    rng = random.Random(0)
+    for seed in range(60):
+        program = random_program(seed, kinds=KINDS, largest=8)
+        record = json.loads(json.dumps(structure(program)))
+        for place in rng.sample(list(places(record)), 6):
+            other = changed(record, place, rng.choice(ODD))
+            try:
+                text(rebuild(other, arrays(program), program.chip, program.semantics))
+            except StrlError:
+                continue
+            except Exception as error:
+                error.add_note(f"seed {seed}: {place}")
+                raise
+
+
+class TestParts:
+    """Files that are sound each by itself and do not go together."""
+
+    def test_sources_that_no_encoder_drives(self, sound: Files) -> None:
+        forged = json.loads(sound["program.json"])
+        forged["populations"] = [p for p in forged["populations"] if p["kind"] != "source"]
+        forged["synapses"] = [s for s in forged["synapses"] if not s["pre"].startswith("input")]
+        found = outcome(signed({**sound, "program.json": to_json(forged, BundleError)}))
+        assert "sources of no neurons" in found
+
+    @pytest.mark.parametrize("cores", [0, 2])
+    def test_neurons_live_on_one_core(self, cores: int, sound: Files) -> None:
+        forged = json.loads(sound["program.json"])
+        part = forged["placement"].pop(0)
+        forged["placement"] += [{**part, "core": core} for core in range(cores)]
+        found = outcome(signed({**sound, "program.json": to_json(forged, BundleError)}))
+        assert f"neuron 0 of lif1 lives on {cores} cores" in found
+
+    @pytest.mark.parametrize(("field", "value"), [("ticks", 2), ("readout", {"kind": "membrane"})])
+    def test_the_semantics_are_the_programs(self, field: str, value: Any, sound: Files) -> None:
+        forged = json.loads(sound[MANIFEST])
+        forged["semantics"][field] = value
+        assert "the semantics say" in outcome(signed({**sound, MANIFEST: to_json(forged, BundleError)}))
+
+    def test_the_codec_is_the_networks(self, sound: Files) -> None:
+        forged = json.loads(sound[MANIFEST])
+        del forged["semantics"]["encoder"]["kind"]
+        assert "has no kind" in outcome(signed({**sound, MANIFEST: to_json(forged, BundleError)}))
