@@ -12,7 +12,8 @@ from strl.chip.place import usage
 def utilization(compiled: Compiled) -> dict[str, Any]:
     """Plain data: cores used of those there are, and for each core used, limit and share by name.
 
-    ``binding`` is the limit that the core comes closest to; ``sums`` is what ``overflow`` proves of the sums on the chip.
+    ``binding`` is the limit that the core comes closest to; ``sums`` is what ``overflow``
+    proves of the sums on the chip.
     """
     chip = compiled.program.chip
     cores = []
