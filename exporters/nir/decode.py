@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-import nir
 import numpy as np
 
-from exporters.nir.forms import KINDS
+from exporters.nir.forms import read_node
 from exporters.nir.scan import scan
 from strl.errors import ModelError
 from strl.ir.network import Network
-from strl.ir.nodes import Node
 
 
 def decode(data: bytes, description: Mapping[str, Any], where: str) -> Network:
@@ -29,11 +26,7 @@ def decode(data: bytes, description: Mapping[str, Any], where: str) -> Network:
         ModelError: a hostile or damaged file, one that another producer means otherwise, or a description
             that does not fit it.
     """
-    scan(data, where)
-    try:
-        graph = nir.read(io.BytesIO(data), type_check=False)
-    except Exception as error:  # what nir raises is not specified
-        raise ModelError(f"{where}: cannot be read as NIR: {error!r}") from error
+    graph = scan(data, where)
     dt, described = _described(description, where)
     found = {unquote(name): node for name, node in graph.nodes.items()}
     if set(found) != set(described):
@@ -44,10 +37,10 @@ def decode(data: bytes, description: Mapping[str, Any], where: str) -> Network:
     nodes = {}
     for name, entries in described.items():
         try:
-            nodes[name] = _node(found[name], entries, dt)
+            nodes[name] = read_node(found[name], entries, dt)
         except ModelError as error:
             raise ModelError(f"{where}: {name}: {error.message}", hint=error.hint) from None
-    edges = tuple((unquote(str(a)), unquote(str(b))) for a, b in graph.edges)
+    edges = tuple((unquote(a), unquote(b)) for a, b in graph.edges)
     try:
         return Network(nodes=nodes, edges=edges, dt=dt)
     except ModelError as error:
@@ -68,11 +61,3 @@ def _described(description: Mapping[str, Any], where: str) -> tuple[float, dict[
     if len(found) != len(nodes):
         raise ModelError(f"{where}: manifest: a node is described twice")
     return float(dt), found
-
-
-def _node(node: Any, entries: Mapping[str, Any], dt: float) -> Node:
-    form = KINDS[type(node)]  # the scan has let no other through
-    for key in entries:
-        if key not in form.entries:
-            raise ModelError(f"manifest: unknown entry {key!r}")
-    return form.read(node, entries, dt)

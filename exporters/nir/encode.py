@@ -10,7 +10,7 @@ import nir
 
 from exporters.nir.forms import form
 from strl.errors import ModelError
-from strl.ir.network import Network
+from strl.ir.network import Network, shapes
 
 
 def encode(network: Network) -> bytes:
@@ -19,11 +19,11 @@ def encode(network: Network) -> bytes:
     Raises:
         ModelError: a node that NIR has no word for; names it.
     """
-    nodes = {}
+    nodes, found = {}, shapes(network)
     for name, node in network.nodes.items():
-        key = file_name(name)
+        key, sources = file_name(name), network.sources(name)
         try:
-            nodes[key] = form(node).write(node, network.dt)
+            nodes[key] = form(node).write(node, network.dt, found[sources[0]] if sources else found[name])
         except ModelError as error:
             raise ModelError(f"{name}: {error.message}", hint=error.hint) from None
     edges = [(file_name(a), file_name(b)) for a, b in network.edges]

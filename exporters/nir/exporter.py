@@ -10,11 +10,15 @@ from pathlib import Path
 from exporters.disk import MANIFEST_MAX, from_json, read, sha256, to_json, write_files
 from exporters.nir.decode import decode
 from exporters.nir.encode import describe, encode
+from exporters.nir.graph import NEURONS, Graph
+from exporters.nir.interpret import interpret
+from exporters.nir.reading import Chosen, chosen, producers
 from exporters.nir.scan import FILE_MAX, scan
 from strl import __version__
 from strl.chip.exporter import Artefact
 from strl.errors import ModelError, UsageError
-from strl.ir.semantics import Semantics
+from strl.ir.network import shapes
+from strl.ir.semantics import MAX_TICKS, Semantics, open_loop
 
 FORMAT = "strl-nir"
 FORMAT_VERSION = 1
@@ -61,12 +65,10 @@ class NirExporter:
         data = read(path, FILE_MAX, ModelError)
         beside = manifest_path(path)
         if not beside.exists():
-            scan(data, str(path))
-            raise ModelError(
-                f"{path}: has no manifest {beside.name} beside it, and a .nir file alone does not say how "
-                "its neurons reset, how many ticks a decision has, nor its codec",
-                hint="export it with `strl export POLICY --target nir`, which writes both",
-            )
+            graph = scan(data, str(path))
+            if not any(node.kind in (*NEURONS, "Delay", "Flatten") for node in graph.nodes.values()):
+                return self.load_foreign(path, "nir")  # weights mean the same to everybody
+            raise _ambiguous(graph, path)
         manifest = from_json(read(beside, MANIFEST_MAX, ModelError), beside, ModelError)
         _check(manifest, beside)
         if manifest["sha256"] != sha256(data):
@@ -79,6 +81,55 @@ class NirExporter:
             semantics=Semantics.from_dict(manifest["semantics"]),
             proof=manifest["proof"],
         )
+
+    def load_foreign(self, path: Path, producer: str, *, assumed: bool = False) -> Artefact:
+        """Read a file that another producer wrote.
+
+        Args:
+            path: the file; a manifest beside it is not looked at.
+            producer: ``NAME`` or ``NAME:option=value,…``, see ``exporters.nir.reading``.
+            assumed: nothing says that it is that producer's.
+
+        Raises:
+            ModelError: it is damaged, hostile, or cannot be that producer's; names the node.
+            UsageError: there is no such producer or option.
+        """
+        chosen_ = chosen(producer, assumed=assumed)
+        data = read(path, FILE_MAX, ModelError)
+        network, remarks = interpret(scan(data, str(path)), chosen_, str(path))
+        origin = {
+            "producer": chosen_.text,
+            "title": chosen_.producer.title,
+            "source": chosen_.producer.source,
+            "assumed": assumed,
+            "warnings": list(remarks),
+            "sha256": sha256(data),
+        }
+        shape = shapes(network)[network.input]
+        return Artefact(
+            name=path.stem,
+            network=network,
+            semantics=open_loop(shape, ticks=MAX_TICKS),
+            proof={"origin": origin},
+        )
+
+
+def _ambiguous(graph: Graph, path: Path) -> ModelError:
+    """Why a file without a manifest is not read: the readings that it would bear, or why it bears none."""
+    fits, problems = [], []
+    for name, producer in producers().items():
+        try:
+            interpret(graph, Chosen(producer=producer, given={}), str(path))
+            fits.append(f"{name} ({producer.title})")
+        except ModelError as error:
+            problems.append(error)
+    if not fits:  # nothing hangs on who wrote it
+        return problems[-1]
+    return ModelError(
+        f"{path}: has no manifest {manifest_path(path).name}, and a .nir file alone does not say its dt, nor how "
+        f"its neurons reset, compare and start; it can be read as one of {'; '.join(fits)}",
+        hint="say who wrote it with --producer NAME, or take it for one's with --assume NAME",
+    )
 
 
 def manifest_path(path: Path) -> Path:

@@ -1,98 +1,63 @@
-"""How each kind of node is written to NIR and read back: one ``Form`` a kind, entered in ``FORMS``."""
+"""The ``Form`` of each kind of node: how it is written to NIR and read back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 import nir
 import numpy as np
 
+from exporters.nir import maps
+from exporters.nir.form import Entries, Form
+from exporters.nir.graph import Found
 from exporters.nir.neurons import ENTRIES, describe_neurons, read_neurons, write_neurons
 from strl.errors import ModelError
-from strl.ir.maps import Linear
 from strl.ir.neurons import LIF
-from strl.ir.nodes import Delay, Input, Node, Output
-
-Entries = Mapping[str, Any]
-"""What a manifest says of one node."""
+from strl.ir.nodes import NODES, Delay, Input, Node, Output
 
 
-def _nothing(node: Any, dt: float) -> Entries:
-    return {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """The two ways across the border.
-
-    Args:
-        kinds: NIR's classes that the node is written as.
-        write: node, dt → NIR node.
-        read: NIR node, the manifest's entries, dt → node; equal to what was written.
-        describe: node, dt → the entries, for what NIR has no field for; plain data.
-        entries: the names there can be.
-    """
-
-    kinds: tuple[type, ...]
-    write: Callable[[Any, float], Any]
-    read: Callable[[Any, Entries, float], Node]
-    describe: Callable[[Any, float], Entries] = _nothing
-    entries: frozenset[str] = frozenset()
-
-
-def _write_linear(node: Linear, dt: float) -> Any:
-    return (
-        nir.Linear(weight=node.weight)
-        if node.bias is None
-        else nir.Affine(weight=node.weight, bias=node.bias)
-    )
-
-
-def _read_linear(found: Any, entries: Entries, dt: float) -> Linear:
-    return Linear(weight=found.weight, bias=getattr(found, "bias", None))
-
-
-def _read_delay(found: Any, entries: Entries, dt: float) -> Delay:
-    ticks = np.asarray(found.delay, dtype=np.float64) / dt
+def _read_delay(found: Found, entries: Entries, dt: float) -> Delay:
+    ticks = np.asarray(found["delay"], dtype=np.float64) / dt
     whole = np.round(ticks)
     if (np.abs(ticks - whole) > 1e-6).any() or (whole != whole.flat[0]).any():
-        raise ModelError(f"delay of {np.unique(ticks).tolist()} ticks, must be one whole number")
+        raise ModelError(f"delay of {np.unique(ticks)[:8].tolist()} ticks, must be one whole number")
     return Delay(ticks=int(whole.flat[0]), shape=ticks.shape)
 
 
-def _sizes(shape: Any) -> tuple[int, ...]:
-    return tuple(int(n) for n in shape)
+def _shape(found: Found) -> tuple[int, ...]:
+    return tuple(int(n) for n in found["shape"])
 
 
 FORMS: Mapping[type[Node], Form] = {
     Input: Form(
-        kinds=(nir.Input,),
-        write=lambda node, dt: nir.Input(input_type={"input": np.array(node.shape, dtype=np.int64)}),
-        read=lambda found, entries, dt: Input(shape=_sizes(found.input_type["input"])),
+        kinds=("Input",),
+        write=lambda node, dt, shape: nir.Input(input_type={"input": np.array(node.shape, dtype=np.int64)}),
+        read=lambda found, entries, dt: Input(shape=_shape(found)),
     ),
     Output: Form(
-        kinds=(nir.Output,),
-        write=lambda node, dt: nir.Output(output_type={"output": np.array(node.shape, dtype=np.int64)}),
-        read=lambda found, entries, dt: Output(shape=_sizes(found.output_type["output"])),
+        kinds=("Output",),
+        write=lambda node, dt, shape: nir.Output(
+            output_type={"output": np.array(node.shape, dtype=np.int64)}
+        ),
+        read=lambda found, entries, dt: Output(shape=_shape(found)),
     ),
-    Linear: Form(kinds=(nir.Linear, nir.Affine), write=_write_linear, read=_read_linear),
     Delay: Form(
-        kinds=(nir.Delay,),
-        write=lambda node, dt: nir.Delay(delay=np.full(node.shape, node.ticks * dt)),
+        kinds=("Delay",),
+        write=lambda node, dt, shape: nir.Delay(delay=np.full(node.shape, node.ticks * dt)),
         read=_read_delay,
     ),
     LIF: Form(
-        kinds=(nir.LIF, nir.LI, nir.IF, nir.I, nir.CubaLIF, nir.CubaLI),
+        kinds=("LIF", "LI", "IF", "I", "CubaLIF", "CubaLI", "Threshold"),
         write=write_neurons,
         read=read_neurons,
         describe=describe_neurons,
         entries=ENTRIES,
     ),
+    **maps.FORMS,
 }
 
-KINDS: Mapping[type, Form] = {kind: form for form in FORMS.values() for kind in form.kinds}
+KINDS: Mapping[str, Form] = {kind: form for form in FORMS.values() for kind in form.kinds}
+"""By NIR's type. Where a node is written as a type that another form owns, the manifest says ``node``."""
 
 
 def form(node: Node) -> Form:
@@ -101,3 +66,22 @@ def form(node: Node) -> Form:
     if found is None:
         raise ModelError(f"NIR has no node for a {node.kind}")
     return found
+
+
+def read_node(found: Found, entries: Entries, dt: float) -> Node:
+    """The node that a manifest's entries and a file's node are together."""
+    entries = dict(entries)
+    kind = entries.pop("node", None)
+    if kind is None:
+        known = KINDS[found.kind]  # the scan has let no other through
+    elif kind in NODES and NODES[kind] in FORMS:
+        known = FORMS[NODES[kind]]
+    else:
+        raise ModelError(f"manifest: there is no node {kind!r:.60}")
+    for key in entries:
+        if key not in known.entries:
+            raise ModelError(f"manifest: unknown entry {key!r}")
+    try:
+        return known.read(found, entries, dt)
+    except KeyError as error:
+        raise ModelError(f"a {found.kind} is not a {kind}: has no {error}") from error

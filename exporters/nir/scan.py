@@ -14,8 +14,8 @@ from math import prod
 from typing import Any
 
 import h5py
-import numpy as np
 
+from exporters.nir.graph import NESTING_MAX, Graph, read_graph, text_of
 from strl.errors import ModelError
 
 FILE_MAX = 256 << 20
@@ -24,31 +24,17 @@ VALUES_MAX = 1 << 24
 """Numbers in a file; Loihi 1 has 16.7 million 8-bit synapses in all."""
 OBJECTS_MAX = 1 << 15
 """Groups and datasets in a file."""
-DEPTH_MAX = 6
+DEPTH_MAX = 2 * NESTING_MAX + 4
+"""Groups in groups; each nested graph is two."""
 VERSION = (1, 0)
 """Newest NIR version that is read."""
 DEFLATE = 1
 PIPELINE = (2, DEFLATE, 3)
 """Filters that are unpacked, in this order: shuffle, gzip, fletcher32. Others may be loaded as code."""
 
-FIELDS: dict[str, tuple[set[str], set[str]]] = {
-    "Input": ({"shape"}, set()),
-    "Output": ({"shape"}, set()),
-    "Linear": ({"weight"}, set()),
-    "Affine": ({"weight", "bias"}, set()),
-    "Delay": ({"delay"}, set()),
-    "I": ({"r"}, set()),
-    "LI": ({"tau", "r", "v_leak"}, set()),
-    "IF": ({"r", "v_threshold"}, {"v_reset"}),
-    "LIF": ({"tau", "r", "v_leak", "v_threshold"}, {"v_reset"}),
-    "CubaLI": ({"tau_syn", "tau_mem", "r", "v_leak", "w_in"}, set()),
-    "CubaLIF": ({"tau_syn", "tau_mem", "r", "v_leak", "w_in", "v_threshold"}, {"v_reset"}),
-}
-"""Fields that a node of each type must and may have."""
 
-
-def scan(data: bytes, where: str) -> None:
-    """Examine a file's bytes.
+def scan(data: bytes, where: str) -> Graph:
+    """Examine a file's bytes, and return what stands in it.
 
     Raises:
         ModelError: the first thing that is wrong; names the file, the object and the limit.
@@ -60,7 +46,7 @@ def scan(data: bytes, where: str) -> None:
         with h5py.File(io.BytesIO(data), "r") as file:
             _objects(file, where)
             _version(file, where)
-            _graph(file, where)
+            return read_graph(file, where)
     except ModelError:
         raise
     except Exception as error:  # h5py raises whatever the C library's trouble maps to
@@ -164,7 +150,7 @@ def _unpacks_to_its_size(dataset: h5py.Dataset, where: str) -> None:
 
 
 def _version(file: h5py.File, where: str) -> None:
-    found = _text(file, "version", where)
+    found = text_of(file, "version", where)
     parts = found.split(".")
     if len(parts) < 2 or not all(p.isdigit() for p in parts[:2]):
         raise ModelError(f"{where}: NIR version {found!r} is not a version")
@@ -173,114 +159,3 @@ def _version(file: h5py.File, where: str) -> None:
         raise ModelError(
             f"{where}: is NIR version {found}, this strl reads up to {newest}", hint="update strl"
         )
-
-
-def _graph(file: h5py.File, where: str) -> None:
-    graph = _group(file, "node", where)
-    if _text(graph, "type", where) != "NIRGraph":
-        raise ModelError(f"{where}: its root is a {_text(graph, 'type', where)}, must be a NIRGraph")
-    _only(graph, {"type", "nodes", "edges", "metadata"}, f"{where}: node")
-    nodes = _group(graph, "nodes", f"{where}: node")
-    ends: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-    for name in nodes:
-        ends[name] = _node(_group(nodes, name, where), f"{where}: {name}")
-    seen: set[tuple[str, str]] = set()
-    for a, b in _edges(graph, where):
-        for name in (a, b):
-            if name not in ends:
-                raise ModelError(f"{where}: edge {a} → {b} names no node {name!r}")
-        if (a, b) in seen:
-            raise ModelError(f"{where}: edge {a} → {b} stands twice")
-        seen.add((a, b))
-        if ends[a][1] != ends[b][0]:
-            raise ModelError(f"{where}: {a} gives {ends[a][1]}, {b} takes {ends[b][0]}")
-
-
-def _edges(graph: h5py.Group, where: str) -> list[tuple[str, str]]:
-    edges = graph.get("edges")
-    if not isinstance(edges, h5py.Dataset) or h5py.check_string_dtype(edges.dtype) is None:
-        raise ModelError(f"{where}: has no edges")
-    if edges.ndim != 2 or edges.shape[1] != 2:
-        raise ModelError(f"{where}: edges have shape {edges.shape}, must be [edges, 2]")
-    return [(str(a), str(b)) for a, b in edges.asstr()[()]]
-
-
-def _node(group: h5py.Group, where: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Check a node's fields; returns its input and output shape."""
-    kind = _text(group, "type", where)
-    if kind not in FIELDS:
-        raise ModelError(
-            f"{where}: nodes of type {kind!r} are not read", hint=f"known: {', '.join(sorted(FIELDS))}"
-        )
-    needed, possible = FIELDS[kind]
-    for field in sorted(needed):
-        if field not in group:
-            raise ModelError(f"{where}: a {kind} has a field {field!r}, this one has none")
-    _only(group, needed | possible | {"type", "metadata"}, f"{where}: {kind}")
-    values = {field: _numbers(group, field, where) for field in needed | (possible & set(group))}
-    if "shape" in values:
-        return (_shape(values["shape"], where),) * 2
-    if "weight" in values:
-        return _matrix(values, where)
-    return (_neurons(values, where),) * 2
-
-
-def _matrix(values: dict[str, Any], where: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    shape = values["weight"].shape
-    if len(shape) != 2:
-        raise ModelError(f"{where}: weight has shape {shape}, must be [out, in]")
-    if "bias" in values and values["bias"].shape != shape[:1]:
-        raise ModelError(f"{where}: bias has shape {values['bias'].shape}, must be {shape[:1]}")
-    return shape[1:], shape[:1]
-
-
-def _neurons(values: dict[str, Any], where: str) -> tuple[int, ...]:
-    shapes = {field: value.shape for field, value in values.items()}
-    if len(set(shapes.values())) > 1:
-        raise ModelError(f"{where}: fields of different shapes {shapes}")
-    for field in ("tau", "tau_mem", "tau_syn"):
-        if field in values and not (values[field] > 0).all():
-            raise ModelError(f"{where}: {field} = {values[field].min():g}, must be above 0")
-    if "v_reset" in values and not (values["v_reset"] <= values["v_threshold"]).all():
-        raise ModelError(f"{where}: v_reset lies above v_threshold: a spike would never end")
-    return next(iter(shapes.values()))
-
-
-def _shape(values: Any, where: str) -> tuple[int, ...]:
-    if values.ndim != 1 or values.dtype.kind not in "iu" or not (values >= 1).all():
-        raise ModelError(f"{where}: shape = {values.tolist()}, must be a row of sizes")
-    return tuple(int(v) for v in values)
-
-
-def _numbers(group: h5py.Group, field: str, where: str) -> Any:
-    dataset = group[field]
-    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiu":
-        raise ModelError(f"{where}: {field} is not an array of numbers")
-    values = dataset[()]
-    if np.ndim(values) < 1:
-        raise ModelError(f"{where}: {field} is a single number, must be an array")
-    if not values.size or not np.isfinite(values).all():
-        raise ModelError(f"{where}: {field} is empty or not finite")
-    return values
-
-
-def _group(parent: h5py.Group, name: str, where: str) -> h5py.Group:
-    group = parent.get(name)
-    if not isinstance(group, h5py.Group):
-        raise ModelError(f"{where}: has no group {name!r}")
-    return group
-
-
-def _text(group: h5py.Group, name: str, where: str) -> str:
-    item = group.get(name)
-    if not isinstance(item, h5py.Dataset) or h5py.check_string_dtype(item.dtype) is None or item.shape != ():
-        raise ModelError(f"{where}: has no {name}")
-    return str(item.asstr()[()])
-
-
-def _only(group: h5py.Group, known: set[str], where: str) -> None:
-    for name in group:
-        if name not in known:
-            raise ModelError(
-                f"{where} has an unknown field {name!r}; ignoring it could change what it computes"
-            )

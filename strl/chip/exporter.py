@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from strl.chip.compile import Compiled
 from strl.errors import UsageError
@@ -80,6 +80,25 @@ class Exporter(Protocol):
 
         Raises:
             ModelError, BundleError: it is damaged, hostile, too new or not of this format.
+        """
+
+
+@runtime_checkable
+class ForeignReader(Protocol):
+    """What an exporter also is whose format other producers write, each with a meaning of its own."""
+
+    def recognises(self, path: Path) -> bool:
+        """True where ``path`` looks like this format, damaged or not."""
+
+    def load_foreign(self, path: Path, producer: str, *, assumed: bool = False) -> Artefact:
+        """Read a file under a producer's reading, ``NAME`` or ``NAME:option=value,…``.
+
+        The artefact is an open loop's (``strl.ir.semantics.open_loop``), and its proof has an ``origin``: the
+        producer, the source of its reading and the warnings, which travel on with it.
+
+        Raises:
+            ModelError: it is damaged, hostile, or cannot be that producer's.
+            UsageError: there is no such producer or option.
         """
 
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "train a spiking policy for an environment",
     "tune": "fine-tune a trained policy to weights of fewer bits, in the chip's own integers",
     "export": "turn a policy into a bundle for a chip, or a NIR file",
+    "simulate": "run a network open loop: an input for every tick in, its outputs out",
     "run": "drive an environment closed loop and report returns, activity and energy",
     "compare": "the same seeds on two policies or backends, side by side",
     "inspect": "what is in a bundle, and how full the chip is",

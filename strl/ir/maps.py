@@ -105,22 +105,34 @@ class Scale(Map):
 @NODES.register("reshape")
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reshape(Map):
-    """The same values in C order as another ``shape``; ``flatten`` is one."""
+    """The same values as another ``shape``, read in C order of the input's ``axes``; ``flatten`` is one.
+
+    Args:
+        shape: of the output.
+        axes: order in which the input's axes are read, ``None`` for their own: (1, 2, 0) reads channels last.
+    """
 
     kind: ClassVar[str] = "reshape"
     shape: Shape
+    axes: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        if self.axes is not None:
+            object.__setattr__(self, "axes", tuple(int(n) for n in self.axes))
+            if sorted(self.axes) != list(range(len(self.axes))):
+                raise ModelError(f"reshape: axes = {self.axes}, must be each axis once")
         if self.bias is not None:
             raise ModelError("reshape: has no bias")
 
     def output_shape(self, shape: Shape) -> Shape:
-        if math.prod(shape) != math.prod(self.shape):
+        if math.prod(shape) != math.prod(self.shape) or len(self.axes or shape) != len(shape):
             raise ModelError(f"reshape: input has shape {shape}, which does not fit {self.shape}")
         return self.shape
 
     def apply(self, x: Float) -> Float:
+        if self.axes is not None:
+            x = x.transpose(0, *(axis + 1 for axis in self.axes))
         return x.reshape(x.shape[0], *self.shape)
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from strl.chip.arithmetic import ARITHMETICS, Arithmetic
 from strl.chip.compile import Compiled, compile_network
-from strl.chip.exporter import Artefact, exporter, exporters, frontend
+from strl.chip.exporter import Artefact, ForeignReader, exporter, exporters, frontend
 from strl.chip.program import Program
 from strl.chip.spec import chip as chip_named
 from strl.errors import UsageError
 from strl.ir.network import Network
 from strl.ir.semantics import Semantics
+from strl.policies.policy import SpikingPolicy
 from strl.registry import suggest
 
 DEFAULT_CHIP = "loihi1"
@@ -84,14 +85,22 @@ class Subject:
         return self._made[wish]
 
 
-def resolve(name: str) -> Subject:
+def resolve(name: str, *, producer: str | None = None, assume: str | None = None) -> Subject:
     """What ``name`` stands for.
+
+    Args:
+        name: as the user wrote it.
+        producer: who wrote a file that is not ours, ``NAME`` or ``NAME:option=value,…``.
+        assume: the same, where nothing says so: what is read carries a warning.
 
     Raises:
         ModelError: nothing, a module that is not understood, or a file that is damaged or not a policy.
         BundleError: a directory that is not a sound bundle.
+        UsageError: a producer is given for what is not another's file, or there is none of that name.
     """
     path = Path(name)
+    if producer is not None or assume is not None:
+        return Subject(artefact=_foreign(path, producer, assume))
     if not _is_policy(name) and path.exists():
         for target in exporters():
             format_ = exporter(target)
@@ -100,18 +109,43 @@ def resolve(name: str) -> Subject:
     return Subject(artefact=_from_module(name))
 
 
+def _foreign(path: Path, producer: str | None, assume: str | None) -> Artefact:
+    if producer is not None and assume is not None:
+        raise UsageError("--producer says who wrote the file, --assume that nobody knows; give one")
+    for target in exporters():
+        format_ = exporter(target)
+        if path.exists() and isinstance(format_, ForeignReader) and format_.recognises(path):
+            return format_.load_foreign(path, str(producer or assume), assumed=producer is None)
+    raise UsageError(
+        f"{path}: there is no such file of another producer",
+        hint="--producer and --assume are for .nir files",
+    )
+
+
 def _is_policy(name: str) -> bool:
     from strl.policies.library import SUFFIX, shipped
 
     return name in shipped() or name.endswith(SUFFIX)
 
 
+def of_policy(policy: SpikingPolicy, name: str = "") -> Subject:
+    """A policy that was made in Python, under its module's name or another.
+
+    Raises:
+        ModelError: a module that is not understood.
+    """
+    return Subject(artefact=_translated(policy, name or type(policy.module).__name__))
+
+
 def _from_module(name: str) -> Artefact:
     from strl.policies.library import load_policy
 
-    policy = load_policy(name)
+    return _translated(load_policy(name), _short(name))
+
+
+def _translated(policy: SpikingPolicy, name: str) -> Artefact:
     network, proof = frontend()(policy)
-    artefact = Artefact(name=_short(name), network=network, semantics=policy.semantics, proof=proof)
+    artefact = Artefact(name=name, network=network, semantics=policy.semantics, proof=proof)
     with tempfile.TemporaryDirectory(prefix="strl-") as folder:
         path = Path(folder) / "network.nir"
         nir = exporter("nir")

@@ -1,0 +1,248 @@
+"""A graph of a file, under a reading → Network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from exporters.nir.cells import Cell, expect
+from exporters.nir.graph import INNER, NEURONS, Found, Graph, natural
+from exporters.nir.loops import Edge, late_edges
+from exporters.nir.reading import Chosen, Reading
+from exporters.nir.windows import maps_of
+from strl.errors import ModelError
+from strl.ir.maps import Scale
+from strl.ir.network import Network
+from strl.ir.nodes import Delay, Input, Node, Output, Shape
+
+LINES_MAX = 64
+"""Different delays in one Delay node."""
+TICKS_MAX = 1 << 14
+"""Ticks of a Delay."""
+
+
+def interpret(graph: Graph, chosen: Chosen, where: str) -> tuple[Network, tuple[str, ...]]:
+    """The network that a producer means, and remarks on what the file left open.
+
+    Raises:
+        ModelError: a file that cannot be this producer's, or that no Network expresses; names the node.
+        UsageError: an option that does not go with the others.
+    """
+    reading = chosen.reading
+    for name, found in graph.nodes.items():
+        try:
+            expect(found, chosen.producer.expects, reading)
+        except ModelError as error:
+            raise _at(error, f"{where}: {name}") from None
+    if reading.recurrent_input == "neuron":
+        graph = mended(graph)
+    plain = collapsed(graph)
+    try:
+        made = _Made(plain, reading)
+        network = Network(nodes=_ordered(made), edges=tuple(made.edges), dt=reading.dt)
+    except ModelError as error:
+        raise _at(error, where) from None
+    return network, (*_assumptions(chosen, plain), *made.remarks)
+
+
+def _at(error: ModelError, where: str) -> ModelError:
+    return ModelError(f"{where}: {error.message}", hint=error.hint)
+
+
+def _assumptions(chosen: Chosen, graph: Graph) -> list[str]:
+    """What was taken for granted, as sentences."""
+    found = []
+    if chosen.assumed:
+        found.append(f"nothing says who wrote the file; it is read as one of {chosen.producer.title}")
+    unsaid = chosen.unsaid({node.kind for node in graph.nodes.values()})
+    if unsaid:
+        values = ", ".join(f"{option}={value}" for option, value in unsaid.items())
+        found.append(f"the file does not say {', '.join(unsaid)}; taken: {values}")
+    return found
+
+
+def mended(graph: Graph) -> Graph:
+    """Each inner Input that leads only to the weights of a recurrence leads to its neuron instead."""
+    edges = []
+    for a, b in graph.edges:
+        if graph.nodes[a].kind == INNER and graph.nodes[b].kind in ("Linear", "Affine"):
+            neurons = [n for n in graph.out_of(b) if graph.nodes[n].kind in NEURONS and b in graph.out_of(n)]
+            if len(neurons) == 1:
+                b = neurons[0]
+        edges.append((a, b))
+    return Graph(nodes=graph.nodes, edges=tuple(edges))
+
+
+def collapsed(graph: Graph) -> Graph:
+    """Without the inner Inputs and Outputs: what led to one leads to all that it led to.
+
+    One that would double an edge stays, as a Scale by 1, since two ways between two nodes count twice.
+    """
+    nodes, edges = dict(graph.nodes), list(graph.edges)
+    for name in [n for n, f in graph.nodes.items() if f.kind == INNER]:
+        before, behind = ([a for a, b in edges if b == name], [b for a, b in edges if a == name])
+        through = [(a, b) for a in before for b in behind]
+        if set(through) & set(edges) or name in before:
+            nodes[name] = Found(kind="Scale", values={"scale": np.ones(1)})
+            continue
+        edges = [e for e in edges if name not in e] + through
+        del nodes[name]
+    return Graph(nodes=nodes, edges=tuple(edges))
+
+
+@dataclass(slots=True)
+class _Ends:
+    """Where edges to a node of the file lead, and where those from it come from."""
+
+    entries: list[str] = field(default_factory=list)
+    exits: list[str] = field(default_factory=list)
+
+
+class _Made:
+    """Nodes and edges of the Network, made node by node as their input's shape becomes known."""
+
+    def __init__(self, graph: Graph, reading: Reading) -> None:
+        self.graph, self.reading = graph, reading
+        self.nodes: dict[str, Node] = {}
+        self.inner: list[Edge] = []
+        self._ends: dict[str, _Ends] = {}
+        self._shapes: dict[str, Shape] = {}
+        waits = frozenset(
+            n for n, f in graph.nodes.items() if f.kind == "Delay" and self._ticks(n).min() >= 1
+        )
+        self.late, self.remarks = late_edges(graph, waits)
+        self._looped = {a for a, _ in self.late}
+        for name in _by_shape(graph):
+            self._make(name)
+        self.edges = [*self._joined(), *self.inner]
+
+    def _make(self, name: str) -> None:
+        found, ends = self.graph.nodes[name], _Ends()
+        self._ends[name] = ends
+        try:
+            shape = self._incoming(name)
+            self._shapes[name] = self._node(name, found, shape, ends)
+        except ModelError as error:
+            raise _at(error, name) from None
+
+    def _incoming(self, name: str) -> Shape:
+        known = [self._shapes[a] for a in self.graph.into(name) if a in self._shapes]
+        if known:
+            return known[0]
+        if self.graph.nodes[name].kind == "Input":
+            return _sizes(self.graph.nodes[name])
+        raise ModelError("nothing that starts at an Input leads into it")
+
+    def _node(self, name: str, found: Found, shape: Shape, ends: _Ends) -> Shape:
+        if found.kind == "Input":
+            self._chain(ends, [(name, Input(shape=shape))])
+        elif found.kind == "Output":
+            if _sizes(found) != shape:
+                raise ModelError(f"receives {shape}, is declared {_sizes(found)}")
+            self._chain(ends, [(name, Output(shape=shape))])
+        elif found.kind == "Delay":
+            self._delay(name, shape, ends)
+        elif found.kind in NEURONS:
+            self._neuron(name, found, shape, ends)
+        else:
+            chain = maps_of(found, shape, self.reading)
+            last = len(chain) - 1
+            self._chain(ends, [(name if i == last else f"{name}.{i}", node) for i, node in enumerate(chain)])
+            for node in chain:
+                shape = node.output_shape(shape)
+        return shape
+
+    def _neuron(self, name: str, found: Found, shape: Shape, ends: _Ends) -> None:
+        gain, node = Cell(found, self.reading, shape, looped=name in self._looped).node()
+        chain: list[tuple[str, Node]] = [(name, node)]
+        if (gain != 1).any():
+            same = (gain == gain.flat[0]).all()
+            chain.insert(0, (f"{name}.gain", Scale(scale=gain.ravel()[:1] if same else gain)))
+        if self.reading.old_spikes and found.kind not in ("I", "LI", "CubaLI", "Threshold"):
+            chain.append((f"{name}.last", Delay(ticks=1, shape=shape)))
+            self.late = {e for e in self.late if e[0] != name}
+        elif name in self._looped:
+            self._add(f"{name}.last", Delay(ticks=1, shape=shape))
+            self.inner.append((name, f"{name}.last"))
+        self._chain(ends, chain)
+
+    def _delay(self, name: str, shape: Shape, ends: _Ends) -> None:
+        """One Delay for each number of ticks; where they differ, each behind a mask of its channels."""
+        ticks = np.broadcast_to(self._ticks(name), shape)
+        different = np.unique(ticks).tolist()
+        if len(different) > LINES_MAX or different[-1] > TICKS_MAX:
+            raise ModelError(
+                f"{len(different)} delays of up to {different[-1]} ticks, at most {LINES_MAX} of "
+                f"{TICKS_MAX} are read"
+            )
+        for number, many in enumerate(different):
+            label = name if len(different) == 1 else f"{name}.{number}"
+            chain: list[tuple[str, Node]] = [(label, Delay(ticks=many, shape=shape))] if many else []
+            if len(different) > 1 or not many:
+                chain.insert(0, (f"{label}.mask", Scale(scale=(ticks == many).astype(np.float64))))
+            self._chain(ends, chain)
+
+    def _ticks(self, name: str) -> np.ndarray:
+        ticks = np.asarray(self.graph.nodes[name]["delay"], dtype=np.float64) / self.reading.dt
+        whole = np.round(ticks)
+        if (whole < 0).any() or (np.abs(ticks - whole) > 1e-4 * np.maximum(whole, 1)).any():
+            raise ModelError(
+                f"{name}: delays of {np.unique(ticks)[:4].tolist()} ticks, must be whole numbers",
+                hint="the file's dt is another",
+            )
+        return whole.astype(np.int64)
+
+    def _chain(self, ends: _Ends, chain: list[tuple[str, Node]]) -> None:
+        for name, node in chain:
+            self._add(name, node)
+        self.inner += [(a, b) for (a, _), (b, _) in zip(chain, chain[1:], strict=False)]
+        ends.entries.append(chain[0][0])
+        ends.exits.append(chain[-1][0])
+
+    def _add(self, name: str, node: Node) -> None:
+        if name in self.nodes:
+            raise ModelError(f"a node {name!r} is made of it, and there is one already")
+        self.nodes[name] = node
+
+    def _joined(self) -> Iterable[Edge]:
+        for a, b in self.graph.edges:
+            exits = [f"{a}.last"] if (a, b) in self.late else self._ends[a].exits
+            yield from ((out, into) for out in exits for into in self._ends[b].entries)
+
+
+def _sizes(found: Found) -> Shape:
+    return tuple(int(n) for n in found["shape"])
+
+
+def _by_shape(graph: Graph) -> list[str]:
+    """Names so that each comes after one of its sources; what nothing reaches comes last."""
+    ordered = [name for name, node in graph.nodes.items() if node.kind == "Input"]
+    seen = set(ordered)
+    targets: dict[str, list[str]] = {}
+    for a, b in graph.edges:
+        targets.setdefault(a, []).append(b)
+    for name in ordered:
+        for target in sorted(targets.get(name, ()), key=natural):
+            if target not in seen:
+                seen.add(target)
+                ordered.append(target)
+    return ordered + [name for name in graph.nodes if name not in seen]
+
+
+def _ordered(made: _Made) -> Mapping[str, Node]:
+    """Nodes from the Input on, each after what leads to it but for loops; ties in natural order."""
+    waiting: dict[str, set[str]] = {name: set() for name in made.nodes}
+    for a, b in made.edges:
+        if not isinstance(made.nodes[a], Delay):
+            waiting[b].add(a)
+    found: dict[str, Node] = {}
+    while waiting:
+        ready = sorted((n for n, needs in waiting.items() if not needs), key=natural)
+        for name in ready or sorted(waiting, key=natural):  # a loop that is left is the Network's to refuse
+            found[name] = made.nodes[name]
+            waiting.pop(name)
+        for needs in waiting.values():
+            needs.difference_update(ready)
+    return found
