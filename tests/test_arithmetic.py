@@ -242,6 +242,10 @@ WIDE = {"du": np.full(N, 9), "dv": np.full(N, 9)}
             lambda: program(Lif(vth=np.ones(N), reset_delay=True, **WIDE), np.ones((N, 1), int), size=N),
             "a tick late",
         ),
+        (
+            lambda: program(Lif(vth=np.ones(N), inclusive=True, **WIDE), np.ones((N, 1), int), size=N),
+            "spikes at its threshold",
+        ),
         (lambda: program(lif(), [[2]], message_bits=8), "message_bits = 8"),
         (
             lambda: replace(

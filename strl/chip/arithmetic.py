@@ -69,6 +69,8 @@ def _foreign(population: Population) -> str | None:
         return "never resets" if kind.reset == "none" else f"resets by {kind.reset}"
     if kind.inclusive:
         return "spikes at its threshold"
+    if kind.inclusive:
+        return "spikes at its threshold"
     return "resets a tick late" if kind.reset_delay else None
 
 
