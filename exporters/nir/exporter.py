@@ -126,8 +126,8 @@ def _ambiguous(graph: Graph, path: Path) -> ModelError:
     if not fits:  # nothing hangs on who wrote it
         return problems[-1]
     return ModelError(
-        f"{path}: has no manifest {manifest_path(path).name}, and a .nir file alone does not say its dt, nor how "
-        f"its neurons reset, compare and start; it can be read as one of {'; '.join(fits)}",
+        f"{path}: has no manifest {manifest_path(path).name}, and a .nir file alone does not say its dt, nor "
+        f"how its neurons reset, compare and start; it can be read as one of {'; '.join(fits)}",
         hint="say who wrote it with --producer NAME, or take it for one's with --assume NAME",
     )
 

@@ -1,7 +1,7 @@
 """What stands in a scanned file, as plain data: nodes with their arrays, and edges; nothing is interpreted.
 
-Nested graphs are laid flat: node ``b`` inside ``a`` is ``a.b``, and the inner Input and Output stay as nodes of
-kind ``Inner``, which only pass values on.
+Nested graphs are laid flat: node ``b`` inside ``a`` is ``a.b``, and the inner Input and Output stay as nodes
+of kind ``Inner``, which only pass values on.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -197,7 +198,7 @@ class _Made:
     def _chain(self, ends: _Ends, chain: list[tuple[str, Node]]) -> None:
         for name, node in chain:
             self._add(name, node)
-        self.inner += [(a, b) for (a, _), (b, _) in zip(chain, chain[1:], strict=False)]
+        self.inner += [(a, b) for (a, _), (b, _) in pairwise(chain)]
         ends.entries.append(chain[0][0])
         ends.exits.append(chain[-1][0])
 

@@ -14,8 +14,8 @@ Edge = tuple[str, str]
 def late_edges(graph: Graph, waits: frozenset[str]) -> tuple[set[Edge], list[str]]:
     """The edges out of neurons whose values arrive a tick late, and remarks on loops that leave a choice.
 
-    A loop through one neuron leaves none: what leaves the neuron into the loop is late. In a loop through several,
-    what leads back to one that is at least as near to the Input is late.
+    A loop through one neuron leaves none: what leaves the neuron into the loop is late. In a loop through
+    several, what leads back to one that is at least as near to the Input is late.
 
     Args:
         graph: laid flat.

@@ -102,7 +102,7 @@ def read_neurons(node: Found, entries: Mapping[str, Any], dt: float) -> LIF:
         if not isinstance(entries.get(switch, False if switch in SWITCHES else None), bool):
             raise ModelError(f"manifest: {switch} = {entries.get(switch)!r}, must be true or false")
     threshold = node.values.get("threshold", node.values.get("v_threshold", np.full(beta.shape, np.inf)))
-    more = {what: _numbers(entries[what], what) for what in OPTIONAL if what in entries}
+    more: dict[str, Any] = {what: _numbers(entries[what], what) for what in OPTIONAL if what in entries}
     _same_leak(node, more.get("drive", np.zeros(())), beta)
     return LIF(
         alpha=_exact(entries, "alpha", alpha),

@@ -1,9 +1,9 @@
 """What a producer means by its files: one TOML file a producer in ``producers/``, read into a ``Reading``.
 
-A ``.nir`` file carries no dt, reset, comparison, spike count or initial state. A ``Reading`` is all of that, as
-plain data; its defaults are NIR's own equations in forward Euler steps. A producer's TOML says where it differs,
-what its exporter always writes (``expects``: a file that has something else is not its), which of that its files
-do not tell (``unsaid``), and its own words for options.
+A ``.nir`` file carries no dt, reset, comparison, spike count or initial state. A ``Reading`` is all of that,
+as plain data; its defaults are NIR's own equations in forward Euler steps. A producer's TOML says where it
+differs, what its exporter always writes (``expects``: a file that has something else is not its), what its
+files do not tell (``unsaid``), and its own words for options.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class Chosen:
         return self.producer.name + _listed(self.given)
 
     def unsaid(self, kinds: set[str]) -> dict[str, str]:
-        """Options that nobody gave, of which a file with nodes of these types does not tell; with defaults."""
+        """Options that nobody gave and no file with nodes of these types tells, with their defaults."""
         said = {key for name in self.given for key in _fields(self.producer, name)}
         found = {}
         for option, needed in self.producer.unsaid.items():
@@ -259,9 +259,6 @@ def _choices(name: str) -> tuple[str, ...]:
 @cache
 def _load(path: Path) -> Producer:
     data = tomllib.loads(path.read_text(encoding="utf-8"))
-    reading = data.pop("reading", {})
+    reading: dict[str, Any] = data.pop("reading", {})
     unsaid = {option: tuple(kinds) for option, kinds in data.pop("unsaid", {}).items()}
-    checked = {
-        k: float(v) if isinstance(v, int) and not isinstance(v, bool) else v for k, v in reading.items()
-    }
-    return Producer(name=path.stem, reading=Reading(**checked), unsaid=unsaid, **data)
+    return Producer(name=path.stem, reading=Reading(**reading), unsaid=unsaid, **data)

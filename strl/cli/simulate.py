@@ -98,7 +98,7 @@ def _bar(quiet: bool) -> Any:
     from tqdm import tqdm
 
     def ticks(numbers: Iterable[int]) -> Iterable[int]:
-        return tqdm(
+        yield from tqdm(
             numbers, unit="tick", file=sys.stderr, disable=quiet or not sys.stderr.isatty(), leave=False
         )
 

@@ -57,4 +57,5 @@ class SubstepLIF(Neurons):
         at = 1.0 + self.tau * np.log1p(-ratio)
         state["v"] = np.where(spikes, 0.0, np.maximum(v, self.floor))
         state["wait"] = np.where(spikes, self.refractory + at, wait)
-        return spikes.astype(np.float64)
+        sent: Float = spikes.astype(np.float64)
+        return sent

@@ -19,6 +19,8 @@ from strl.errors import UsageError
 BYTES_MAX = 1 << 30
 """Bytes of an array that is read."""
 HEADER_MAX = 4096
+lib: Any = np.lib.format
+READERS = {(1, 0): lib.read_array_header_1_0, (2, 0): lib.read_array_header_2_0}
 AXES_MAX = 8
 
 
@@ -69,12 +71,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 def _array(file: BinaryIO, size: int, path: Path) -> NDArray[Any]:
     try:
-        version = np.lib.format.read_magic(file)
-        reader = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, fortran, dtype = reader(file, max_header_size=HEADER_MAX)
+        shape, fortran, dtype = READERS[lib.read_magic(file)](file, max_header_size=HEADER_MAX)
     except (ValueError, KeyError, TypeError, SyntaxError) as problem:
         raise UsageError(f"{path}: is not a .npy file: {problem}", hint="write it with numpy.save") from None
     if dtype.kind not in "biuf" or dtype.hasobject:
