@@ -7,6 +7,7 @@ out.
 ``lava-models`` is the network that backend ``lava`` builds, compiled by Lava, with Lava's process models, in
 this process (hardware_sims/lava/inline.py): Lava's runtime takes most of a second to start and end for each
 program. The backends ``lava``, so with that runtime, and ``lava-fused`` are tried on every hundredth program.
+``kernel-loihi1`` is the kernel on a program of its own, in the other arithmetic.
 """
 
 from __future__ import annotations
@@ -129,13 +130,14 @@ def check(seed: int, on: Sequence[str] = ()) -> Tally:
     """
     program = random_program(seed, kinds=KINDS if seed % 4 else ())
     stock = for_lava(program, longest=63 if seed % 30 == 0 else 6 if seed % 3 == 0 else 1)
+    on_chip = random_program(seed, kinds=("kernel", "sparse") if seed % 4 else (), arithmetic="loihi1")
     tally = Tally(counts=Counter(programs=1))
     tally.kinds.update(features(program))
     for name in on or WAYS:
         way = WAYS[name]
         if not on and seed % way.every:
             continue
-        tried = stock if way.stock else program
+        tried = on_chip if way.loihi1 else stock if way.stock else program
         try:
             found = difference(tried, seed, way.load, tally if way.load is ModelRun else None)
         except Refused as error:
@@ -243,15 +245,20 @@ class ModelRun(Run):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """A way to run a program, tried on every so many; ``stock`` where it must be made fit for Lava."""
+    """A way to run a program, tried on every so many.
+
+    ``stock`` where the program must be made fit for Lava, ``loihi1`` where it is one in that arithmetic.
+    """
 
     load: Callable[[Program], Run]
     every: int = 1
     stock: bool = False
+    loihi1: bool = False
 
 
 WAYS = {
     "kernel": Way(load=lambda program: Run(LoihiBackend(1).load(program))),
+    "kernel-loihi1": Way(load=lambda program: Run(LoihiBackend(1).load(program)), loihi1=True),
     "lava-models": Way(load=ModelRun, stock=True),
     "lava": Way(load=lambda program: Run(LavaBackend().load(program)), every=RUNTIME_EVERY, stock=True),
     "lava-fused": Way(load=lambda program: Run(LavaFusedBackend().load(program)), every=RUNTIME_EVERY),

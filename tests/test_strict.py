@@ -211,6 +211,8 @@ def test_strict_changes_no_result(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ChipError, match="beyond 16 bits"):
         strl.evaluate(subject("wide"), episodes=1, strict=True)
     with pytest.raises(ChipError, match="beyond 16 bits"):
+        strl.evaluate(subject("wide"), episodes=2, strict=True, jobs=2)
+    with pytest.raises(ChipError, match="beyond 16 bits"):
         strl.compare(subject("wide"), episodes=1, strict=True)
     assert len(strl.evaluate(subject("wide"), episodes=1).returns) == 1
 
