@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardware_sims.loihi import DefinitionBackend, LoihiBackend, definition, session
+from hardware_sims.loihi import DefinitionBackend, LoihiBackend, definition, session, weights
 from hardware_sims.loihi.kernel import columns, compiled
 from hardware_sims.loihi.session import LoihiSession
 from strl.chip import Program
@@ -57,6 +58,22 @@ def compare(
 def test_random_programs(tenth: int) -> None:
     for seed in range(tenth * PROGRAMS // 10, (tenth + 1) * PROGRAMS // 10):
         compare(random_program(seed), seed=seed, batch=1 + seed % 3)
+
+
+@pytest.mark.parametrize("form", [columns.SHARED, columns.LISTED, columns.DENSE])
+def test_every_form_of_weights(form: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random programs are so small that only some would be chosen."""
+    chosen = Counter[int]()
+
+    def forced(synapse: Synapse) -> int:
+        possible = isinstance(synapse.weight, Kernel) or form != columns.SHARED
+        chosen[form if possible else columns.DENSE] += 1
+        return form if possible else columns.DENSE
+
+    monkeypatch.setattr(weights, "fastest", forced)
+    for seed in range(PROGRAMS // 6):
+        compare(random_program(seed, kinds=KINDS), seed=seed, batch=1 + seed % 3)
+    assert chosen[form] > 30
 
 
 EVERY = [set(KINDS), *({kind, "source"} if kind == "message" else {kind} for kind in KINDS)]
@@ -204,7 +221,7 @@ def test_a_sum_that_wraps_32_bits() -> None:
 
 @pytest.mark.parametrize("top", [20, 255])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_a_convolution_of_many_spikes(top: int, stride: int) -> None:
+def test_a_convolution_of_many_spikes(top: int, stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sums that stay in 16 bits by themselves, and those that would leave them."""
     rng = np.random.default_rng(0)
     kernel = Kernel(
@@ -228,6 +245,7 @@ def test_a_convolution_of_many_spikes(top: int, stride: int) -> None:
         synapses=(Synapse(name="w", pre="in", post="out", weight=kernel),),
         readout=replace(template.readout, population="out"),
     )
+    monkeypatch.setattr(weights, "fastest", lambda synapse: columns.SHARED)
     for seed in range(4):
         compare(program, seed=seed, batch=2)
 

@@ -36,7 +36,7 @@ class Layout:
 
     Args:
         schedule, populations, synapses: int64 tables; synapses sorted by the population they end in.
-        rows, patches, listed, table: the weights, see ``weights``.
+        rows, patches, table: the weights, see ``weights``.
         parameters: int32 [4, blocks, LANES].
         first: block at which the parameters, and the state, of each computing population begin, by name.
         ring: ticks of spikes that are kept, a power of two above the longest delay.
@@ -48,7 +48,6 @@ class Layout:
     synapses: Table
     rows: NDArray[np.int8]
     patches: NDArray[np.int16]
-    listed: NDArray[np.int16]
     table: NDArray[np.int32]
     parameters: NDArray[np.int32]
     first: dict[str, int]

@@ -60,7 +60,7 @@ class LoihiSession:
         self._values = None if plan.plain else np.zeros((batch, plan.ring, graded), np.int32)
         self._event_counts = np.zeros((batch, plan.ring, len(program.populations)), np.int32)
         # What the kernel takes in every call, in its order.
-        weights = (plan.rows, plan.patches, plan.listed, plan.table)
+        weights = (plan.rows, plan.patches, plan.table)
         self._plan = (plan.schedule, plan.populations, plan.synapses, *weights, plan.parameters)
         history = (self._events, self._values, self._event_counts)
         self._state = (self._u, self._v, self._held, *history, self._spikes, self._active)

@@ -11,7 +11,12 @@ from hardware_sims.loihi.kernel.columns import (
     EXPONENT,
     FORM,
     GATHER,
+    GRID,
+    GRID_HEIGHT,
+    GRID_WIDTH,
+    GROUPS,
     HALVES,
+    HEIGHT,
     LANES,
     LISTED,
     MOST,
@@ -19,11 +24,10 @@ from hardware_sims.loihi.kernel.columns import (
     PATCHES,
     PITCH,
     PLACES,
-    PLANE,
     PORT,
+    SEEN,
     SHARED,
     SPAN,
-    STRIDE,
     WEIGHTED,
     WIDTH,
 )
@@ -86,83 +90,112 @@ def receive_weighted(a, rows, synapse, blocks, events, values, count):
         store(a, b, load(a, b) + ((whole << left) >> right))
 
 
-@inlined
-def add_patch(plane, patches, table, synapse, neuron):
-    """plane += the patch of a neuron that spiked."""
-    place = np.int64(table[synapse[PLACES] + neuron])
-    patch = np.int64(table[synapse[PATCHES] + neuron])
-    for _ in range(synapse[SPAN]):
-        for b in range(0, synapse[WIDTH], LANES):
-            store(plane, place + b, load(plane, place + b) + load(patches, patch + b))
-        place += synapse[STRIDE]
-        patch += synapse[PITCH]
+@compiled
+def bring_in_order(order, table, synapse, events, values, count):
+    """Sort by place the patches of the neurons in ``events``, and what they sent; answers both.
+
+    ``order`` has, from its second entry on, for every place where in them its senders end.
+    """
+    places, grid = synapse[PLACES], synapse[GRID]
+    patches, sent = order[grid + 1 :], order[grid + 1 + count :]
+    order[: grid + 1] = 0
+    for e in range(count):
+        order[table[places + events[e]] + 1] += 1
+    before = int32(0)
+    for place in range(1, grid + 1):
+        here = order[place]
+        order[place] = before
+        before += here
+    for e in range(count):
+        place = table[places + events[e]] + 1
+        to = order[place]
+        patches[to] = table[synapse[PATCHES] + events[e]]
+        if synapse[WEIGHTED]:
+            sent[to] = values[e]
+        order[place] = to + 1
+    return patches, sent
 
 
 @inlined
-def add_weighted_patch(wide, patches, table, synapse, neuron, value):
-    """wide += the patch of a neuron, times what it sent."""
-    place = np.int64(table[synapse[PLACES] + neuron])
-    patch = np.int64(table[synapse[PATCHES] + neuron])
-    for _ in range(synapse[SPAN]):
-        for b in range(0, synapse[WIDTH], LANES):
-            store(wide, place + b, load(wide, place + b) + ints(load(patches, patch + b)) * value)
-        place += synapse[STRIDE]
-        patch += synapse[PITCH]
+def patched(weights, at, patches, sent, weighted, most, begin, end):
+    """Sum of the patches ``begin``..``end − 1`` from their weight ``at`` on, in 32 bits."""
+    whole = every(0)
+    if weighted:
+        for e in range(begin, end):
+            whole = whole + ints(load(weights, patches[np.uint64(e)] + at)) * sent[np.uint64(e)]
+        return whole
+    while begin < end:
+        part = load(weights, patches[np.uint64(begin)] + at)
+        stop = min(begin + most, end)
+        for e in range(begin + 1, stop):
+            part = part + load(weights, patches[np.uint64(e)] + at)
+        whole = whole + ints(part)
+        begin = stop
+    return whole
 
 
 @compiled
-def collect(a, plane, table, synapse, size):
-    """a += every neuron's place of the plane · 2^exponent; leaves the plane zero."""
+def add_patches(plane, weights, table, synapse, order, patches, sent):
+    """Fill the plane: a block of places at a time receives from the neurons that it sees."""
     left, right = max(synapse[EXPONENT], 0), max(-synapse[EXPONENT], 0)
+    columns, rows, span, pitch = synapse[GRID_WIDTH], synapse[GRID_HEIGHT], synapse[SPAN], synapse[PITCH]
+    weighted, most, height = synapse[WEIGHTED], synapse[MOST], synapse[HEIGHT]
+    width, seen = synapse[WIDTH], np.uint64(synapse[SEEN])
+    at = 0
+    for group in range(synapse[GROUPS]):
+        for y in range(height):
+            for b in range(width // LANES):
+                # Rows of a patch go upwards: that of the neuron itself is the last.
+                part = pitch * (span - 1) + b * LANES
+                place = (group * rows + y) * columns
+                whole = every(0)
+                for _ in range(y, min(y + span, rows)):
+                    begin = order[np.uint64(place + table[seen + 2 * b])]
+                    end = order[np.uint64(place + table[seen + 2 * b + 1])]
+                    whole = whole + patched(weights, part, patches, sent, weighted, most, begin, end)
+                    place += columns
+                    part -= pitch
+                store(plane, at, (whole << left) >> right)
+                at += LANES
+
+
+@compiled
+def receive_shared(a, weights, table, synapse, size, order, plane, events, values, count):
+    """The same for a convolution."""
+    patches, sent = bring_in_order(order, table, synapse, events, values, count)
+    add_patches(plane, weights, table, synapse, order, patches, sent)
     received, gather = a.reshape(-1), np.uint64(synapse[GATHER])
     for n in range(np.uint64(size)):
-        received[n] += (int32(plane[np.uint64(table[gather + n])]) << left) >> right
-    plane[: synapse[PLANE]] = 0
+        received[n] += plane[np.uint64(table[gather + n])]
 
 
 @compiled
-def receive_shared(a, patches, table, synapse, size, plane, wide, events, values, count):
-    """The same for a convolution: each neuron adds one patch of weights to the plane of all places.
-
-    In 16 bits (``plane``) where no place can leave them, else in 32 (``wide``); both are given and left zero.
-    """
-    if not synapse[WEIGHTED] and count <= synapse[MOST]:
-        for e in range(count):
-            add_patch(plane, patches, table, synapse, events[e])
-        collect(a, plane, table, synapse, size)
-    else:
-        for e in range(count):
-            value = values[e] if synapse[WEIGHTED] else int32(1)
-            add_weighted_patch(wide, patches, table, synapse, events[e], value)
-        collect(a, wide, table, synapse, size)
-
-
-@compiled
-def receive_listed(a, listed, table, synapse, size, wide, events, values, count):
-    """The same where each neuron has a list of targets and weights; ``wide`` is given and left zero."""
+def receive_listed(a, table, synapse, blocks, plane, events, values, count):
+    """The same where each neuron has a list of targets and weights."""
     left, right = max(synapse[EXPONENT], 0), max(-synapse[EXPONENT], 0)
+    lists, weighted = synapse[PLACES], synapse[WEIGHTED]
+    for b in range(blocks):
+        store(plane, b * LANES, every(0))
     for e in range(count):
-        value = values[e] if synapse[WEIGHTED] else int32(1)
-        first = synapse[PLACES] + events[e]
-        for k in range(table[first], table[first + 1]):
-            wide[table[synapse[GATHER] + k]] += listed[synapse[PATCHES] + k] * value
-    received = a.reshape(-1)
-    for n in range(size):
-        received[n] += (wide[n] << left) >> right
-        wide[n] = 0
+        value = values[e] if weighted else int32(1)
+        for k in range(table[lists + events[e]], table[lists + events[e] + 1], 4):
+            for entry in (table[k], table[k + 1], table[k + 2], table[k + 3]):
+                plane[np.uint32(entry) >> 9] += ((entry & 511) - 256) * value
+    for b in range(blocks):
+        store(a, b, load(a, b) + ((load(plane, b * LANES) << left) >> right))
 
 
 @compiled
 def receive_any(a, weights, synapse, size, scratch, events, values, count):
     """The same for any synapse; ``a`` is what goes to each port."""
-    rows, patches, listed, table = weights
-    plane, wide = scratch
+    rows, patches, table = weights
+    order, plane = scratch
     to = a[1] if synapse[PORT] else a[0]
     blocks = (size + LANES - 1) // LANES
     if synapse[FORM] == SHARED:
-        receive_shared(to, patches, table, synapse, size, plane, wide, events, values, count)
+        receive_shared(to, patches, table, synapse, size, order, plane, events, values, count)
     elif synapse[FORM] == LISTED:
-        receive_listed(to, listed, table, synapse, size, wide, events, values, count)
+        receive_listed(to, table, synapse, blocks, plane, events, values, count)
     elif synapse[WEIGHTED]:
         receive_weighted(to, rows, synapse, blocks, events, values, count)
     else:

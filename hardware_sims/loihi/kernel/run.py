@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy import int16, int32, uint8
+from numpy import int32, uint8
 
 from hardware_sims.loihi.kernel.columns import (
     BLANK_FROM,
@@ -15,11 +15,13 @@ from hardware_sims.loihi.kernel.columns import (
     DELAY,
     FIRST,
     GATE,
+    GRID,
+    GROUPS,
+    HEIGHT,
     KIND,
     LANES,
     LEVELS,
     LIF,
-    PLANE,
     PRE,
     PRE_COLUMN,
     READ_MEMBRANE,
@@ -33,6 +35,7 @@ from hardware_sims.loihi.kernel.columns import (
     SYNAPSES_TO,
     TICKS,
     TOTAL,
+    WIDTH,
 )
 from hardware_sims.loihi.kernel.compiled import compiled
 from hardware_sims.loihi.kernel.loihi1 import update_loihi1
@@ -57,7 +60,6 @@ def run(
     synapses,
     rows,
     patches,
-    listed,
     table,
     parameters,
     u,
@@ -84,8 +86,12 @@ def run(
     fired = np.zeros((most, LANES), uint8)
     if values is not None:
         factors, sent = np.zeros((most, LANES), int32), np.zeros((most, LANES), int32)
-        room = max(most * LANES, synapses[:, PLANE].max() + LANES) if len(synapses) else 1
-        plane, wide = aligned(np.zeros(room + 64, int16)), aligned(np.zeros(room + 64, int32))
+        planes, orders = (
+            synapses[:, GROUPS] * synapses[:, HEIGHT] * synapses[:, WIDTH],
+            synapses[:, GRID] + 2 * populations[synapses[:, PRE], SIZE],
+        )
+        plane = aligned(np.empty(max(most * LANES, planes.max()) + 16, int32))
+        order = np.empty(orders.max() + 1, int32)
     silence = np.zeros(most * LANES, uint8)
     ones = np.ones(1, uint8)
     mask = events.shape[1] - 1
@@ -106,7 +112,7 @@ def run(
                                 receive(a, rows, synapses[s], blocks, spiked, arriving)
                             else:
                                 came = values[slot, then, synapses[s, PRE_COLUMN] :]
-                                weights, scratch = (rows, patches, listed, table), (plane, wide)
+                                weights, scratch = (rows, patches, table), (order, plane)
                                 to = a, factors
                                 receive_any(to, weights, synapses[s], size, scratch, spiked, came, arriving)
                     if tick == populations[p, START] and (values is None or kind != LEVELS):
