@@ -133,7 +133,9 @@ class TorchSession:
         return potential
 
     def _count(self) -> None:
-        self._spikes.add_(torch.count_nonzero(self._history[self._past :], dim=0))
+        for rows in torch.split(self._history[self._past :], 255):  # whose count fits a byte
+            sent = rows if rows.dtype == torch.uint8 else rows.ne(0)
+            self._spikes.add_(sent.sum(dim=0, dtype=torch.uint8))
         for block in self._blocks:
             for name, here in block.columns.items():
                 self._active[:, self._numbers[name]] += block.active[:, here].sum(dim=1)
