@@ -24,7 +24,26 @@ from exporters.nir.forms import KINDS
 from exporters.nir.graph import FIELDS
 from strl.chip.exporter import Artefact
 from strl.errors import BundleError, ModelError, UsageError
-from strl.ir import LIF, Delay, EnvironmentSpec, Input, Linear, Network, Node, Output, Readout, Semantics
+from strl.ir import (
+    LIF,
+    Conv,
+    Delay,
+    EnvironmentSpec,
+    Input,
+    Linear,
+    Network,
+    Node,
+    Output,
+    Pool,
+    Readout,
+    Reshape,
+    Scale,
+    Semantics,
+)
+from strl.ir.alpha import Alpha
+from strl.ir.delta import Delta
+from strl.ir.substep import SubstepLIF
+from strl.ir.winner import Winner
 
 CASES = Path(__file__).parents[2] / "shared" / "cases"
 BAD = sorted((CASES / "bad_files").glob("*.nir"))
@@ -63,6 +82,51 @@ def chain(**middle: Any) -> Network:
 
 def returned(network: Network) -> Network:
     return decode(encode(network), json.loads(json.dumps(describe(network))), "test.nir")
+
+
+RNG = np.random.default_rng(7)
+IN = {Scale: (2, 3), Reshape: (2, 3, 4)}
+MORE: list[tuple[Node, str]] = [
+    (lif(3, inclusive=True, reset="once"), "LIF"),
+    (lif(3, multiple=True, reset="once"), "LIF"),
+    (lif(3, drive=0.3, start_v=-1.0, floor=-2.5), "LIF"),
+    (lif(3, drive=RNG.normal(size=3), start_v=RNG.normal(size=3), floor=np.array([-1, -np.inf, 0])), "LIF"),
+    (lif(3, beta=np.ones(3), drive=0.25), "IF"),
+    (lif(3, alpha=np.exp(-RNG.random(3)), beta=np.exp(-RNG.random(3))), "CubaLIF"),
+    (lif(3, grain=2.0**-6), "LIF"),
+    (lif(3, beta=np.zeros(3), threshold=np.array([-1.0, 0, 2]), reset="none"), "Threshold"),
+    (Conv(weight=RNG.normal(size=(4, 1, 3)), stride=(2,), padding=(1,), dilation=(2,), groups=2), "Conv1d"),
+    (
+        Conv(
+            weight=RNG.normal(size=(4, 2, 3, 2)),
+            bias=RNG.normal(size=4),
+            stride=(1, 2),
+            padding=(0, 1),
+            dilation=(1, 1),
+        ),
+        "Conv2d",
+    ),
+    (Conv(weight=np.ones((1, 2, 1)), bias=np.zeros(1), stride=(1,), padding=(0,), dilation=(1,)), "Conv1d"),
+    (Pool(window=(2, 3), stride=(1, 2), padding=(1, 0), mode="sum"), "SumPool2d"),
+    (Pool(window=(2, 3), stride=(1, 2), padding=(1, 0), mode="mean"), "AvgPool2d"),
+    (Pool(window=(3,), stride=(2,), padding=(1,), mode="mean"), "Conv1d"),
+    (Pool(window=(3,), stride=(2,), padding=(1,), mode="sum"), "Conv1d"),
+    (Scale(scale=np.array(0.3)), "Scale"),
+    (Scale(scale=RNG.normal(size=(2, 3)), bias=RNG.normal(size=(2, 3))), "Scale"),
+    (Scale(scale=RNG.normal(size=(2, 1)), bias=np.array([0.1])), "Scale"),
+    (Reshape(shape=(4, 6)), "Flatten"),
+    (Reshape(shape=(24,), axes=(1, 2, 0)), "Flatten"),
+    (SubstepLIF(tau=np.array([20.0, 5, 3]), refractory=2.0), "strl.substep-lif"),
+    (Alpha(alpha=np.full(3, 0.9), beta=np.full(3, 0.5), threshold=np.ones(3), reset="zero"), "strl.alpha"),
+    (Delta(beta=np.full(3, 0.9), threshold=np.ones(3)), "strl.delta"),
+    (
+        Winner(
+            alpha=np.zeros(3), beta=np.full(3, 0.9), threshold=np.ones(3), reset="none", reset_delay=False
+        ),
+        "strl.winner",
+    ),
+]
+"""Nodes with all that NIR has no field for, and the type that they are written as."""
 
 
 class TestRoundTrip:
@@ -149,6 +213,19 @@ class TestRoundTrip:
 
         with pytest.raises(ModelError, match="mine: NIR has no node for a odd"):
             encode(chain(lif=lif(3), mine=Odd()))
+
+    @pytest.mark.parametrize(("node", "kind"), MORE, ids=lambda value: str(getattr(value, "kind", value)))
+    def test_every_other_node_comes_back_equal(self, node: Node, kind: str) -> None:
+        windowed = isinstance(node, Conv | Pool)
+        shape = (2, *(6,) * len(node.stride)) if windowed else IN.get(type(node), (3,))
+        out = node.output_shape(shape)
+        network = Network(
+            nodes={"input": Input(shape=shape), "node": node, "output": Output(shape=out)},
+            edges=(("input", "node"), ("node", "output")),
+        )
+        found = scan(encode(network), "x.nir").nodes["node"].kind
+        assert found == kind
+        assert returned(network) == network
 
     def test_whatever_is_written_is_scanned(self) -> None:
         assert set(KINDS) == set(FIELDS)

@@ -9,7 +9,8 @@ import numpy as np
 
 from exporters.nir import maps
 from exporters.nir.form import Entries, Form
-from exporters.nir.graph import Found
+from exporters.nir.extension import form_of, kind_of
+from exporters.nir.graph import EXTENSION, Found
 from exporters.nir.neurons import ENTRIES, describe_neurons, read_neurons, write_neurons
 from strl.errors import ModelError
 from strl.ir.neurons import LIF
@@ -61,18 +62,17 @@ KINDS: Mapping[str, Form] = {kind: form for form in FORMS.values() for kind in f
 
 
 def form(node: Node) -> Form:
-    """How a node travels; raises ``ModelError`` where NIR has no word for it."""
-    found = FORMS.get(type(node))
-    if found is None:
-        raise ModelError(f"NIR has no node for a {node.kind}")
-    return found
+    """How a node travels."""
+    return FORMS[type(node)] if type(node) in FORMS else form_of(type(node))
 
 
 def read_node(found: Found, entries: Entries, dt: float) -> Node:
     """The node that a manifest's entries and a file's node are together."""
     entries = dict(entries)
     kind = entries.pop("node", None)
-    if kind is None:
+    if kind is None and found.kind.startswith(EXTENSION):
+        known = form_of(kind_of(found.kind))
+    elif kind is None:
         known = KINDS[found.kind]  # the scan has let no other through
     elif kind in NODES and NODES[kind] in FORMS:
         known = FORMS[NODES[kind]]

@@ -16,6 +16,8 @@ import numpy as np
 
 from strl.errors import ModelError
 
+EXTENSION = "strl."
+"""What the types of our own nodes begin with, which NIR has no word for; see ``exporters.nir.extension``."""
 INNER = "Inner"
 """Kind of the Input or Output of a nested graph."""
 NESTING_MAX = 6
@@ -173,6 +175,9 @@ def _edges(group: h5py.Group, where: str) -> list[tuple[str, str]]:
 def _node(group: h5py.Group, where: str) -> Found:
     """A node with every field that its type has, checked one by one and together."""
     kind = text_of(group, "type", where)
+    if kind.startswith(EXTENSION):
+        fields = [field for field in group if field not in ("type", "metadata")]
+        return Found(kind=kind, values={field: _value(group, field, where) for field in fields})
     if kind not in FIELDS:
         raise ModelError(
             f"{where}: nodes of type {kind!r} are not read", hint=f"known: {', '.join(sorted(FIELDS))}"

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from exporters.nir.cells import Cell, expect
-from exporters.nir.graph import INNER, NEURONS, Found, Graph, natural
+from exporters.nir.graph import EXTENSION, INNER, NEURONS, Found, Graph, natural
 from exporters.nir.loops import Edge, late_edges
 from exporters.nir.reading import Chosen, Reading
 from exporters.nir.windows import maps_of
@@ -33,6 +33,10 @@ def interpret(graph: Graph, chosen: Chosen, where: str) -> tuple[Network, tuple[
     """
     reading = chosen.reading
     for name, found in graph.nodes.items():
+        if found.kind.startswith(EXTENSION):
+            raise ModelError(
+                f"{where}: {name}: a {found.kind} is a node of strl's own", hint="keep its manifest beside it"
+            )
         try:
             expect(found, chosen.producer.expects, reading)
         except ModelError as error:
