@@ -40,7 +40,7 @@ class Bound:
         high, low: greatest and least synaptic sum of a tick, in units of a weight.
         rounding: the most that exponents take off a sum by acting on each weight; zeros in ``lava``.
         current: greatest |u|; zeros where the kind has none.
-        potential: greatest |v|, as long as nothing spikes; zeros where the kind has none.
+        potential: greatest |v| before it is read, as long as nothing spikes; zeros where the kind has none.
     """
 
     high: Float
@@ -163,13 +163,13 @@ def bounds(program: Program, arithmetic: Arithmetic | None = None) -> dict[str, 
             up, down, lost = (np.sum(way, axis=0) for way in zip(*ways, strict=True))
             high, low, rounding = np.maximum(high, up), np.minimum(low, -down), np.maximum(rounding, lost)
         worst = np.maximum(high, -low)
-        current = _sustained(64 * worst, population, program, "du", 4095)
+        current, potential = _state(64 * worst, population, program)
         found[population.name] = Bound(
             high=high,
             low=low,
             rounding=rounding,
             current=current,
-            potential=_sustained(current, population, program, "dv", 4096),
+            potential=potential,
         )
     return found
 
@@ -201,13 +201,22 @@ def _summed(synapse: Synapse, values: Float) -> Float:
     return total.ravel()
 
 
-def _sustained(amount: Float, population: Population, program: Program, decay: str, whole: int) -> Float:
-    """What an amount that arrives in every tick adds up to while the state lives."""
+def _state(amount: Float, population: Population, program: Program) -> tuple[Float, Float]:
+    """Greatest |u| and |v| where that amount can arrive in every tick."""
     kind = population.kind
     if not isinstance(kind, Lif | Ternary):
-        return np.zeros(population.size)
-    kept = (whole - getattr(kind, decay)) / 4096
-    ticks = program.schedule.total if program.schedule.state == "reset" else np.inf
+        return np.zeros(population.size), np.zeros(population.size)
+    ticks, read = np.inf, np.inf
+    if program.schedule.state == "reset":
+        ticks = read = program.schedule.total
+        if program.readout.population == population.name:
+            read = max(program.readout.stop - population.offset, 0) or ticks
+    current = _sustained(amount, (4095 - kind.du) / 4096, ticks)
+    return current, _sustained(current, (4096 - kind.dv) / 4096, min(ticks, read))
+
+
+def _sustained(amount: Float, kept: Float, ticks: float) -> Float:
+    """What an amount that arrives in each of so many ticks adds up to."""
     with np.errstate(divide="ignore", invalid="ignore"):
         times = np.where(kept >= 1, ticks, (1 - kept**ticks) / (1 - kept))
         return np.where(amount > 0, amount * times, 0.0)
