@@ -8,8 +8,8 @@ import nir
 import numpy as np
 
 from exporters.nir import maps
-from exporters.nir.form import Entries, Form
 from exporters.nir.extension import form_of, kind_of
+from exporters.nir.form import Entries, Form
 from exporters.nir.graph import EXTENSION, Found
 from exporters.nir.neurons import ENTRIES, describe_neurons, read_neurons, write_neurons
 from strl.errors import ModelError
