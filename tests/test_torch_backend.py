@@ -99,6 +99,13 @@ def test_many_slots_are_independent() -> None:
         assert np.array_equal(alone.run(spikes[:, slot : slot + 1]).raster[0], raster[slot])
 
 
+def test_decisions_of_more_ticks_than_a_byte_counts() -> None:
+    synapse = Synapse(name="w", pre="in", post="out", weight=np.full((3, 5), 200))
+    lif = Lif(du=[4095] * 3, dv=[4096] * 3, vth=[1, 300, 900])
+    program = wired(lif, synapse, source=Source(), inputs=5, ticks=600)
+    check_program(TorchBackend("cpu"), program, batch=2)
+
+
 @pytest.mark.parametrize(("fan_in", "dtype"), [(500, torch.float32), (70_000, torch.float64)])
 def test_sums_beyond_float32_are_held_in_float64(fan_in: int, dtype: torch.dtype) -> None:
     weight = np.full((2, fan_in), 255)
