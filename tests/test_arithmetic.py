@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,18 @@ from hypothesis import strategies as st
 from exporters.loihi.integers import arrays, rebuild, structure
 from hardware_sims.lava.fused_backend import LavaFusedBackend
 from hardware_sims.lava.stock import LavaBackend
-from hardware_sims.loihi import DefinitionBackend, LoihiBackend
+from hardware_sims.loihi import DefinitionBackend, LoihiBackend, session
 from hardware_sims.loihi.definition import LIMIT, DefinitionSession, lif_loihi1, shift
+from hardware_sims.loihi.kernel import columns
 from hardware_sims.loihi.session import LoihiSession
 from strl.chip import Program, chip
+from strl.chip.place import CoreUse, added
 from strl.chip.text import text
 from strl.errors import BackendError, BundleError, ChipError
 from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse
 from strl.quantize.neurons import Graded, Kind, Lif, Product, Source, Ternary
-from strl.testing import random_program, random_spikes
+from strl.testing import check_backend, random_program, random_spikes
 from strl.testing.conformance import compare_counts, compare_decisions
 
 TRACE = Path(__file__).parents[2] / "shared" / "cases" / "loihi_trace"
@@ -281,6 +284,37 @@ def test_weights_that_can_be_stored_shifted() -> None:
 def test_backends_that_know_only_lava_say_so(backend: Any) -> None:
     with pytest.raises(BackendError, match="computes in arithmetic 'lava', the program is for 'loihi1'"):
         backend.load(program(lif(), [[2]]))
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda b: b.name)
+def test_backends_keep_their_contract_in_it(backend: Any) -> None:
+    check_backend(backend, seeds=range(10), make=partial(random_program, arithmetic="loihi1"))
+
+
+@pytest.mark.parametrize("what", [columns.REFRACTORY, columns.FACTOR_U, columns.FACTOR_V, columns.THRESHOLD])
+def test_one_wrong_constant_is_noticed(what: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = session.layout
+
+    def wrong(made: Program) -> Any:
+        found = plain(made)
+        found.parameters[what] -= 1
+        return found
+
+    def compare_all() -> None:
+        for seed in range(60):
+            compare(random_program(seed, arithmetic="loihi1"), seed, 1)
+
+    monkeypatch.setattr(session, "layout", wrong)
+    with pytest.raises(AssertionError):
+        compare_all()
+
+
+def test_a_refractory_period_is_part_of_a_compartment_profile() -> None:
+    """As NxSDK's compartment configurations have it, see nengo-loihi's ``nxsdk_objects.py``."""
+    use = CoreUse()
+    for refractory in (1, 2, 2):
+        use = added(use, Population(name="x", size=1, kind=lif(refractory=refractory)), [], 0, 1)
+    assert len(use.profiles) == 2
 
 
 def test_a_bundle_carries_it() -> None:

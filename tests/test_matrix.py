@@ -11,6 +11,7 @@ from hardware_sims.loihi.definition import LIMIT, DefinitionBackend
 from hardware_sims.loihi.session import LoihiSession
 from hardware_sims.torch import TorchBackend
 from strl.chip import Program
+from strl.chip.arithmetic import Arithmetic
 from strl.quantize import Population, Source, Synapse
 from strl.quantize.network import ReadoutWindow, Schedule
 from strl.quantize.neurons import Graded, Lif, Neurons, Product, Reset, Ternary
@@ -43,6 +44,8 @@ NODES: dict[str, Neurons] = {
     "lif once inclusive": Lif(
         du=parameter(9), dv=parameter(40), vth=parameter(900), reset="once", inclusive=True
     ),
+    "lif loihi1": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900)),
+    "lif loihi1 refractory": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900), refractory=3),
     "ternary": Ternary(du=parameter(9), dv=parameter(40), high=parameter(900), low=parameter(-700)),
     "graded": Graded(vth=parameter(3)),
     "graded rectified": Graded(vth=parameter(3), rectify=True),
@@ -52,7 +55,7 @@ BACKENDS = {"loihi": LoihiSession, "torch": TorchBackend("cpu").load}
 CORNERS = ("overflow", "zero", "saturation", "recurrence")
 
 
-def program(node: Neurons, corner: str, state: str) -> Program:
+def program(node: Neurons, corner: str, state: str, *, arithmetic: Arithmetic = "lava") -> Program:
     """Three sources into one population, driven so that the corner is met."""
     rng = np.random.default_rng(1)
     weight, exponent = rng.integers(-256, 256, (N, 3)), 0
@@ -68,8 +71,11 @@ def program(node: Neurons, corner: str, state: str) -> Program:
     if corner == "recurrence":
         back = rng.integers(-256, 256, (N, N))
         synapses.append(Synapse(name="r", pre="out", post="out", weight=back, message_bits=24, delay=2))
+    if arithmetic == "loihi1":  # has no odd weights beside negative ones, and only spikes
+        synapses = [replace(s, weight=s.weight - s.weight % 2, message_bits=0) for s in synapses]
     return replace(
         random_program(0),
+        arithmetic=arithmetic,
         populations=(
             Population(name="in", size=3, kind=Source()),
             Population(name="out", size=N, kind=node, offset=1),
@@ -85,7 +91,7 @@ def program(node: Neurons, corner: str, state: str) -> Program:
 @pytest.mark.parametrize("name", NODES)
 @pytest.mark.parametrize("on", BACKENDS)
 def test_cell(on: str, name: str, corner: str, state: str) -> None:
-    made = program(NODES[name], corner, state)
+    made = program(NODES[name], corner, state, arithmetic="loihi1" if "loihi1" in name else "lava")
     ours, theirs = BACKENDS[on](made, batch=2), DefinitionBackend().load(made, batch=2)
     rng = np.random.default_rng(2)
     top, sent, wrapped = 0, False, False

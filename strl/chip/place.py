@@ -110,9 +110,9 @@ def added(use: CoreUse, population: Population, incoming: list[Synapse], start: 
 def _distinct(kind: Neurons, here: slice) -> tuple[set[tuple[int, ...]], set[int]]:
     """Compartment profiles and thresholds of some neurons; what computes without a state has one profile."""
     if isinstance(kind, Lif | Ternary):
-        profiles: set[tuple[int, ...]] = set(
-            zip(*(x[here].tolist() for x in (kind.du, kind.dv)), strict=True)
-        )
+        rest = kind.refractory if isinstance(kind, Lif) else 1
+        decays = zip(kind.du[here].tolist(), kind.dv[here].tolist(), strict=True)
+        profiles: set[tuple[int, ...]] = {(du, dv, rest) for du, dv in decays}
     else:
         profiles = {(kind.shift,) if isinstance(kind, Product) else (int(kind.rectify),)}
     if isinstance(kind, Ternary):
