@@ -319,6 +319,33 @@ def test_a_faulty_environment_is_named_and_finished_episodes_are_kept(
     assert {line["seed"] for line in lines(tmp_path / "run")} >= {0, 1}
 
 
+def test_an_environment_that_exits_when_it_is_made() -> None:
+    class Exits(FaultyPole):
+        def __init__(self) -> None:
+            raise SystemExit(3)
+
+    gymnasium.register("strl-test/Exits-v0", entry_point=Exits)
+    try:
+        with pytest.raises(EnvironmentFault, match="Exits-v0: cannot be made: SystemExit: 3"):
+            Environment(id="strl-test/Exits-v0").make()
+    finally:
+        del gymnasium.registry["strl-test/Exits-v0"]
+
+
+def test_other_spaces_name_where_to_run_it_unless_that_is_here() -> None:
+    """CartPole with five features: the policy was made for this very environment, as it was then."""
+    semantics = pole_semantics(
+        environment=EnvironmentSpec(id="CartPole-v1", observation_shape=(5,), actions=2)
+    )
+    with pytest.raises(EnvironmentFault, match=r"CartPole-v1 has observations of shape \(4,\)") as caught:
+        environment(semantics)
+    assert "run it in" not in caught.value.hint
+    assert "this version of the environment" in caught.value.hint
+    with pytest.raises(EnvironmentFault) as caught:
+        environment(semantics, "Acrobot-v1")
+    assert caught.value.hint == "run it in CartPole-v1"
+
+
 def test_an_episode_that_ends_in_the_round_of_a_fault_is_yielded_first() -> None:
     class Late(FaultyPole):
         def step(self, action: Any) -> Any:
@@ -465,6 +492,29 @@ def test_a_film_of_the_first_episode(tmp_path: Path) -> None:
     assert filmed.digest == ran(pole(), "loihi", episodes=2).digest
     (film,) = (tmp_path / "film").glob("*.mp4")
     assert film.stat().st_size > 1000
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("full", ["where it is made", "where it belongs"])
+def test_a_disk_without_room_for_the_film(full: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = pytest.importorskip("moviepy.video.io.ImageSequenceClip")
+
+    def broken(clip: Any, path: str, **options: Any) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError("Broken pipe\n\nMoviePy error: FFMPEG encountered the following error: and so on")
+
+    def half(source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if full == "where it is made":
+        monkeypatch.setattr(clips.ImageSequenceClip, "write_videofile", broken)
+    else:
+        monkeypatch.setattr("strl.loop.film.shutil.copyfile", half)
+    with pytest.raises(StrlError, match=r"film cannot be written: (Broken|No space)") as caught:
+        ran(pole(), "loihi", episodes=1, video=tmp_path / "film")
+    assert len(str(caught.value).splitlines()) == 2
+    assert not list((tmp_path).rglob("*.mp4*"))
 
 
 def test_filming_without_its_package_says_what_to_install(

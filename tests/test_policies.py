@@ -275,7 +275,7 @@ not_a_function = 4
 """
 
 
-def test_a_users_own_factory(tmp_path: Path) -> None:
+def test_a_users_own_factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "own.py"
     file.write_text(OWN)
     assert load_policy(f"{file}:make").semantics == load_policy("cartpole-mlp").semantics
@@ -290,6 +290,9 @@ def test_a_users_own_factory(tmp_path: Path) -> None:
         assert raised.value.hint
     with pytest.raises(ModelError, match=r"see line 11 of own\.py"):
         load_policy(f"{file}:broken")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=r"own\.py:broken: raised(.|\n)*see line 11 of own\.py"):
+        load_policy("own.py:broken")
     with pytest.raises(ModelError, match="which function makes the policy"):
         load_policy(str(file))
     with pytest.raises(ModelError, match="there is no such file"):

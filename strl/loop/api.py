@@ -1,27 +1,34 @@
-"""The few calls that ``import strl`` offers; each takes a name where a subject is wanted."""
+"""The few calls that ``import strl`` offers; each takes a name, a path or a policy."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from strl.errors import UsageError
 from strl.loop.agent import Agent
 from strl.loop.compare import Comparison
 from strl.loop.compare import compare as _compare
 from strl.loop.evaluate import Entrant, Subject
 from strl.loop.evaluate import evaluate as _evaluate
 from strl.loop.results import Evaluation
+from strl.loop.subject import of_policy
 from strl.loop.subject import resolve as load
+from strl.policies.policy import SpikingPolicy
 
 __all__ = ["agent", "compare", "evaluate", "load"]
 
+Given = Subject | SpikingPolicy | str | Path
+"""What ``load`` gave, a policy made in Python, or the name of either."""
 
-def agent(subject: Subject | str, *, backend: str = "loihi", batch: int = 1, strict: bool = False) -> Agent:
+
+def agent(subject: Given, *, backend: str = "loihi", batch: int = 1, strict: bool = False) -> Agent:
     """An agent with ``act``, ``reset`` and Stable-Baselines3's ``predict``; ``close`` it in the end."""
     return Entrant.of(_subject(subject), backend, strict=strict).agent(batch)
 
 
 def evaluate(
-    subject: Subject | str,
+    subject: Given,
     *,
     backend: str = "loihi",
     weight_bits: int | None = None,
@@ -32,10 +39,20 @@ def evaluate(
     return _evaluate(Entrant.of(_subject(subject), backend, weight_bits, strict=strict), **options)
 
 
-def compare(a: Subject | str, b: Subject | str | None = None, **options: Any) -> Comparison:
+def compare(a: Given, b: Given | None = None, **options: Any) -> Comparison:
     """Compare two, or the float network of one with its chip program; see ``strl.loop.compare.compare``."""
     return _compare(_subject(a), None if b is None else _subject(b), **options)
 
 
-def _subject(subject: Subject | str) -> Subject:
-    return load(subject) if isinstance(subject, str) else subject
+def _subject(given: Given) -> Subject:
+    """What ``given`` stands for; raises ``UsageError`` where it is nothing that runs."""
+    if isinstance(given, SpikingPolicy):
+        return of_policy(given)
+    if isinstance(given, str | Path):
+        return load(str(given))
+    if not all(hasattr(given, what) for what in ("network", "semantics", "program")):
+        raise UsageError(
+            f"a {type(given).__name__} is not a policy",
+            hint="give a name, a path, what strl.load returned, or SpikingPolicy(module=…, semantics=…)",
+        )
+    return given

@@ -14,6 +14,7 @@ from strl.chip.codec import check_first
 from strl.environments import register
 from strl.errors import EnvironmentFault, UsageError
 from strl.ir.semantics import EnvironmentSpec, Semantics
+from strl.loop.film import filmed
 from strl.registry import suggest
 
 World = gymnasium.Env[Any, Any]
@@ -47,31 +48,14 @@ class Environment:
             raise _missing_dependency(self.id, error) from error
         except (gymnasium.error.UnregisteredEnv, gymnasium.error.Error, ModuleNotFoundError) as error:
             raise _unknown(self.id, error) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise EnvironmentFault(f"{self.id}: cannot be made: {_brief(error)}") from error
         if not isinstance(world.observation_space, spaces.Box):
             space = world.observation_space
             if not space.is_np_flattenable:
                 raise EnvironmentFault(f"{self.id}: observations are {space}, must be a Box")
             world = gymnasium.wrappers.FlattenObservation(world)
-        return world if self.video is None else _filmed(world, self.id, self.video)
-
-
-def _filmed(world: World, name: str, folder: str) -> World:
-    if world.render_mode != "rgb_array":
-        raise EnvironmentFault(f"{name}: cannot render frames, so it cannot be filmed", hint="omit --video")
-    try:
-        return gymnasium.wrappers.RecordVideo(
-            world,
-            folder,
-            episode_trigger=lambda _: True,
-            name_prefix=name.replace("/", "-"),
-            disable_logger=True,
-        )
-    except gymnasium.error.DependencyNotInstalled as error:
-        raise UsageError(
-            f"filming needs a package: {_brief(error)}", hint="pip install 'strl[video]'"
-        ) from error
+        return world if self.video is None else filmed(world, self.id, self.video)
 
 
 def environment(semantics: Semantics, asked: Environment | str | None = None) -> Environment:
@@ -133,10 +117,12 @@ def _describe(policy: EnvironmentSpec) -> str:
 
 
 def _other_spaces(name: str, policy: EnvironmentSpec, found: str, wanted: str) -> EnvironmentFault:
-    return EnvironmentFault(
-        f"{name} has {found}, the policy was made for {wanted}",
-        hint=f"run it in {policy.id}" if policy.id else "choose an environment with these spaces",
-    )
+    hint = f"run it in {policy.id}"
+    if policy.id == name:
+        hint = "this version of the environment, or its arguments, are not those it was made with"
+    elif not policy.id:
+        hint = "choose an environment with these spaces"
+    return EnvironmentFault(f"{name} has {found}, the policy was made for {wanted}", hint=hint)
 
 
 def _missing_dependency(name: str, error: Exception) -> EnvironmentFault:

@@ -65,9 +65,9 @@ def _line(error: BaseException) -> str:
 
 def _where(error: BaseException, path: Path) -> str:
     """The last line of the user's own file that the traceback names."""
-    line, trace = 0, error.__traceback__
+    line, trace, whole = 0, error.__traceback__, path.resolve()
     while trace is not None:
-        if Path(trace.tb_frame.f_code.co_filename) == path:
+        if Path(trace.tb_frame.f_code.co_filename).resolve() == whole:
             line = trace.tb_lineno
         trace = trace.tb_next
     if isinstance(error, SyntaxError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from strl.errors import ModelError
 from strl.ir.semantics import Semantics
@@ -26,17 +26,31 @@ class SpikingPolicy:
             a decision. ``decision``: x [T, batch, in], the loop over ticks being inside.
         weight_bits: of a weight on the chip that it was tuned for, and is exported with unless told
             otherwise; ``None`` for the chip's own.
+        head: of a module that returns a tuple or dict of heads, the index or key of the one that actions are
+            read of; what only the others need is left out, and the proof says so.
 
     Raises:
-        ModelError: ``weight_bits`` that no chip has.
+        ModelError: a field of another type, a call that is neither, ``weight_bits`` that no chip has.
     """
 
     module: torch.nn.Module
     semantics: Semantics
     call: Call = "tick"
     weight_bits: int | None = None
+    head: int | str | None = None
 
     def __post_init__(self) -> None:
+        import torch
+
+        if not isinstance(self.module, torch.nn.Module):
+            raise ModelError(
+                f"policy: module = {self.module!r:.60}, must be a torch.nn.Module",
+                hint="an instance, as SpikingPolicy(module=MyNetwork(), …)",
+            )
+        if not isinstance(self.semantics, Semantics):
+            raise ModelError(f"policy: semantics = {self.semantics!r:.60}, must be a Semantics")
+        if self.call not in get_args(Call):
+            raise ModelError(f"policy: call = {self.call!r:.60}, must be one of {', '.join(get_args(Call))}")
         bits = self.weight_bits
         if bits is not None and (isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8):
             raise ModelError(f"policy: weight_bits = {bits!r}, must be an integer of 2..8 or None")

@@ -46,7 +46,7 @@ class _Guarded(gym.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         try:
             return self.env.step(action)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._fault("step", error) from error
 
     def reset(
@@ -54,10 +54,10 @@ class _Guarded(gym.Wrapper[Any, Any, Any, Any]):
     ) -> tuple[Any, dict[str, Any]]:
         try:
             return self.env.reset(seed=seed, options=options)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._fault("reset", error) from error
 
-    def _fault(self, where: str, error: Exception) -> EnvironmentFault:
+    def _fault(self, where: str, error: BaseException) -> EnvironmentFault:
         name = self.spec.id if self.spec is not None else type(self.unwrapped).__name__
         return EnvironmentFault(f"{name}: {where} raised {type(error).__name__}: {error}")
 
