@@ -22,7 +22,7 @@ from strl.quantize import Kernel, Population, Source, Synapse
 from strl.quantize.network import ReadoutWindow, Schedule
 from strl.quantize.neurons import Graded, Lif
 from strl.testing import check_backend, random_program
-from strl.testing.conformance import compare_decisions
+from strl.testing.conformance import check_program, compare_decisions
 from strl.testing.programs import KINDS, random_spikes
 
 DEVICES = ("cpu", *(["cuda"] if torch.cuda.is_available() else []))
