@@ -122,7 +122,7 @@ def _risks(program: Program) -> Iterator[Risk]:
             if over.any() and not (what == "rounding" and program.arithmetic == "loihi1"):
                 yield _risk(name, what, reach, over, limits[what])
     read = program.population(program.readout.population)
-    if program.readout.kind == "membrane" and read.name in found and isinstance(read.kind, Lif):
+    if program.readout.kind != "count" and read.name in found and isinstance(read.kind, Lif):
         reach, threshold = found[read.name].potential, read.kind.vth * 64.0
         if (over := np.maximum(reach - threshold, 0)).any():
             yield _risk(read.name, "membrane", reach, over, float(threshold[np.argmax(over)]))

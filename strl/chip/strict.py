@@ -70,7 +70,7 @@ class StrictSession:
             inputs.append(packed[:, slot])
         decision, beside = self._session.run(spikes), self._beside.run(spikes)
         differs = (decision.raster != beside.raster).any(axis=(1, 2))
-        differs |= (decision.readout != beside.readout).any(axis=1)
+        differs |= (decision.readout != beside.readout).reshape(self.batch, -1).any(axis=1)
         if differs.any():
             slot = int(np.argmax(differs))
             raise _difference(self.program, self._beside.program, slot, self._inputs[slot], spikes.shape[-1])
