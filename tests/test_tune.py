@@ -180,8 +180,8 @@ def test_a_student_of_two_bits_comes_nearer_to_its_teacher() -> None:
     torch.manual_seed(0)
     run = Run(student, Student(teacher), "CartPole-v1", options, 0)
     run._collect()
-    observations = np.concatenate(run.observations)
-    wanted = np.concatenate(run.answers)
+    observations = np.concatenate(run.seen["observations"])
+    wanted = np.concatenate(run.seen["answers"])
 
     def agreement() -> float:
         with student.on_grid():

@@ -45,27 +45,26 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint of a ``SpikingMLP``; the file appears whole or not at all.
+    """Write a checkpoint; the file appears whole or not at all.
 
     Raises:
-        ModelError: a module that no architecture name stands for.
+        ModelError: a module that no architecture stands for.
         OSError: the file cannot be written.
     """
     from safetensors.torch import save as serialise
 
-    from strl.policies.mlp import SpikingMLP
+    from strl.policies.architectures import describe
 
     module = checkpoint.policy.module
-    if not isinstance(module, SpikingMLP):
-        raise ModelError(
-            f"{path}: a {type(module).__name__} cannot be kept as a checkpoint",
-            hint="keep your own module in Python, and name it as file.py:factory",
-        )
+    try:
+        architecture = describe(module)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message}", hint=error.hint) from None
     entry = {
         "format": FORMAT,
         "version": VERSION,
         "strl": __version__,
-        "architecture": {"kind": "mlp", **module.config.to_dict()},
+        "architecture": architecture,
         "semantics": checkpoint.policy.semantics.to_dict(),
         "call": checkpoint.policy.call,
         **({} if checkpoint.policy.weight_bits is None else {"weight_bits": checkpoint.policy.weight_bits}),
@@ -94,13 +93,12 @@ def load(path: Path) -> Checkpoint:
         architecture = dict(entry["architecture"])
         semantics = Semantics.from_dict(entry["semantics"])
         call, record = entry["call"], dict(entry["record"])
-        kind = architecture.pop("kind")
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: its header lacks or garbles {error}", hint=_DAMAGED) from error
     except ModelError as error:
         raise ModelError(f"{path}: {error.message}", hint=error.hint) from None
-    if kind != "mlp" or call not in ("tick", "decision"):
-        raise ModelError(f"{path}: architecture {kind!r}, call {call!r} are unknown to strl {__version__}")
+    if call not in ("tick", "decision"):
+        raise ModelError(f"{path}: call {call!r} is unknown to strl {__version__}")
     module = _module(path, architecture)
     try:
         policy = SpikingPolicy(
@@ -186,17 +184,15 @@ def _module(path: Path, architecture: dict[str, Any]) -> Any:
     from safetensors import SafetensorError
     from safetensors.torch import load as parse
 
-    from strl.policies.mlp import MLPConfig, SpikingMLP
+    from strl.policies.architectures import build
 
     try:
         tensors = parse(path.read_bytes())
-        module = SpikingMLP(MLPConfig(**architecture))
+        module = build(architecture)
     except SafetensorError as error:
         raise ModelError(f"{path}: {error}", hint=_DAMAGED) from error
-    except TypeError as error:
-        raise ModelError(f"{path}: its architecture is garbled: {error}", hint=_DAMAGED) from error
     except ModelError as error:
-        raise ModelError(f"{path}: {error.message}", hint=error.hint) from None
+        raise ModelError(f"{path}: {error.message}", hint=error.hint or _DAMAGED) from None
     wanted = _learned(module)
     for name in sorted(set(wanted) ^ set(tensors)):
         raise ModelError(

@@ -77,8 +77,8 @@ class Run:
         self.done = 0
         self.score = -math.inf
         self.best: dict[str, Tensor] = {}
-        self.observations: list[NDArray[Any]] = []  # [lanes, *shape] each
-        self.answers: list[NDArray[Any]] = []
+        # What was seen so far, a decision of all lanes each, [lanes, *shape].
+        self.seen: dict[str, list[NDArray[Any]]] = {"observations": [], "answers": []}
 
     def train(self, path: Path, log: SummaryWriter | None = None) -> float:
         """Run the rounds that are left, saving ``path`` after each; the student ends as the best of them.
@@ -127,8 +127,8 @@ class Run:
         with self.student.on_grid():
             for _ in range(options.steps):
                 answers = self.expert(now)
-                self.observations.append(now)
-                self.answers.append(answers)
+                self.seen["observations"].append(now)
+                self.seen["answers"].append(answers)
                 actions = list(self.student(now) if self.done else answers)
                 if not self.done:
                     for k in np.flatnonzero(rng.random(len(envs)) < options.noise):
@@ -140,13 +140,11 @@ class Run:
     def _learn(self) -> dict[str, float]:
         """Train on all decisions so far → mean loss, agreement and firing rate of the last half."""
         options, module = self.options, self.student.module
-        observations = np.concatenate(self.observations)
-        answers = self._targets(np.concatenate(self.answers))
+        observations = np.concatenate(self.seen["observations"])
+        answers = self._targets(np.concatenate(self.seen["answers"]))
         figures = []
         for update in range(options.updates):
-            part = (self.done + update / options.updates) / (options.rounds + 1)
-            for group in self.optimiser.param_groups:
-                group["lr"] = options.rate * (0.1 + 0.45 * (1 + math.cos(math.pi * part)))
+            self._slow_down(update)
             chosen = torch.randint(len(answers), (options.batch,))
             self.optimiser.zero_grad()
             with self.student.on_grid():
@@ -159,6 +157,12 @@ class Run:
             figures.append((loss.item(), agreement, rate.item()))
         late = np.mean(figures[len(figures) // 2 :], axis=0)
         return dict(zip(("loss", "agreement", "rate"), late.tolist(), strict=True))
+
+    def _slow_down(self, update: int) -> None:
+        """The rate of this update of this round."""
+        part = (self.done + update / self.options.updates) / (self.options.rounds + 1)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.options.rate * (0.1 + 0.45 * (1 + math.cos(math.pi * part)))
 
     def _targets(self, answers: NDArray[Any]) -> Tensor:
         space = self.actions
@@ -180,8 +184,7 @@ class Run:
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         for k, state in enumerate(self.optimiser.state.values()):
             tensors |= {f"adam.{k}.{name}": value for name, value in state.items()}
-        tensors["observations"] = torch.from_numpy(np.stack(self.observations))
-        tensors["answers"] = torch.from_numpy(np.stack(self.answers))
+        tensors |= {name: torch.from_numpy(np.stack(values)) for name, values in self.seen.items()}
         tensors["progress"] = torch.tensor([self.done, self.score], dtype=torch.float64)
         write_tensors(path, tensors)
 
@@ -191,8 +194,7 @@ class Run:
         self.best = _under(tensors, "best.")
         for k, parameter in enumerate(self.student.module.parameters()):
             self.optimiser.state[parameter] = dict(_under(tensors, f"adam.{k}."))
-        self.observations = list(tensors["observations"].numpy())
-        self.answers = list(tensors["answers"].numpy())
+        self.seen = {name: list(tensors[name].numpy()) for name in self.seen}
         done, self.score = tensors["progress"].tolist()
         self.done = int(done)
 

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.policies import ActorCriticPolicy
 
-from strl.training.episodes import VALIDATION_SEEDS, Act, make_env, returns, training_seeds
+from strl.training.episodes import VALIDATION_SEEDS, make_env, returns, training_seeds
 from strl.training.files import progress, read_tensors, write_tensors
 from strl.training.recipes import ExpertRecipe
 
@@ -22,8 +24,10 @@ _EVALUATIONS = 10
 _EPISODES = 40
 
 
-def train_expert(env_id: str, recipe: ExpertRecipe, *, seed: int, path: Path, log: Path | None = None) -> Act:
-    """Train an expert, keep the weights of its best evaluation in ``path``, return it as a function.
+def train_expert(
+    env_id: str, recipe: ExpertRecipe, *, seed: int, path: Path, log: Path | None = None
+) -> Expert:
+    """Train an expert, keep the weights of its best evaluation in ``path``, return it.
 
     Where ``path`` exists it is loaded instead. Losses and returns go to TensorBoard in ``log``.
     Deterministic for one seed, version of torch and machine.
@@ -35,16 +39,28 @@ def train_expert(env_id: str, recipe: ExpertRecipe, *, seed: int, path: Path, lo
         best.consider()
         write_tensors(path, best.weights)
     model.policy.load_state_dict(read_tensors(path))
-    return greedy(model)
+    return Expert(model)
 
 
-def greedy(model: BaseAlgorithm) -> Act:
-    """The model's best action for each of a batch of observations."""
+class Expert:
+    """A trained model as a function: its best action for each of a batch of observations."""
 
-    def act(observations: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(model.predict(observations, deterministic=True)[0])
+    def __init__(self, model: BaseAlgorithm) -> None:
+        self._model = model
 
-    return act
+    def __call__(self, observations: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(self._model.predict(observations, deterministic=True)[0])
+
+    def preferences(self, observations: NDArray[Any]) -> NDArray[Any]:
+        """Of discrete actions the probability of each, [batch, actions]; of a DQN's all for its best."""
+        space, policy = self._model.action_space, self._model.policy
+        if not isinstance(policy, ActorCriticPolicy):
+            assert isinstance(space, Discrete)
+            return np.asarray(np.eye(int(space.n))[self(observations)])
+        with torch.no_grad():
+            seen, _ = policy.obs_to_tensor(observations)
+            found: Any = policy.get_distribution(seen).distribution
+        return np.asarray(found.probs.numpy(), np.float64)
 
 
 def _algorithm(env_id: str, recipe: ExpertRecipe, seed: int, log: Path | None) -> BaseAlgorithm:
@@ -82,7 +98,7 @@ class _Best(BaseCallback):
 
     def consider(self) -> None:
         """Evaluate the weights of now."""
-        score = float(returns(greedy(self.model), self._env_id, VALIDATION_SEEDS[:_EPISODES]).mean())
+        score = float(returns(Expert(self.model), self._env_id, VALIDATION_SEEDS[:_EPISODES]).mean())
         self.logger.record("validation/return", score)
         if score >= self._score:  # the later of equals has seen more
             self._score = score

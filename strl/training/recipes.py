@@ -32,16 +32,18 @@ class ExpertRecipe:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
-def student_recipe(env_id: str) -> Mapping[str, Any]:
-    """What the student of an environment does otherwise than ``Training``'s defaults, by field."""
+def student_recipe(env_id: str, *, policy: str = "mlp") -> Mapping[str, Any]:
+    """What the student of an environment does otherwise than the defaults for its architecture, by field."""
     table = _tables().get(env_id, {})
-    return dict(table.get("student", {}))
+    return dict(table.get("student" if policy == "mlp" else policy, {}))
 
 
 def expert_recipe(env_id: str, *, discrete: bool, steps: int | None = None) -> ExpertRecipe:
     """The recipe for an environment, else the default for its kind of actions; ``steps`` overrides."""
     tables = _tables()
-    table = tables.get(env_id) or tables["default"]["discrete" if discrete else "box"]
+    table = tables.get(env_id, {})
+    if "expert" not in table:
+        table = tables["default"]["discrete" if discrete else "box"]
     recipe = ExpertRecipe(**table["expert"])
     if steps is None:
         return recipe

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from strl.codecs import decoder, encoder
 from strl.codecs.base import Levels
@@ -26,13 +26,12 @@ class Student:
     """
 
     def __init__(self, policy: SpikingPolicy, *, seed: int = 0) -> None:
-        assert isinstance(policy.module, nn.Sequential)
         self.policy = policy
-        self.module = policy.module
+        self.module: Any = policy.module
         self.semantics = policy.semantics
         self.encoder = encoder(policy.semantics.encoder)
         self.decoder = decoder(policy.semantics.decoder)
-        self._neurons: list[Any] = [part for part in policy.module if hasattr(part, "reset_mem")]
+        self._neurons: list[Any] = [part for part in self.module.modules() if hasattr(part, "reset_mem")]
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:

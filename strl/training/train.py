@@ -19,10 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from strl.codecs import decoder, default_codec, default_decoder, encoder, ranges
+from strl.codecs import Decoder, Encoder, decoder, default_codec, default_decoder, encoder, ranges
 from strl.errors import EnvironmentFault, UsageError
 from strl.ir.semantics import EnvironmentSpec, Readout, ReadoutKind, Semantics
 from strl.loop.statistics import iqm
+from strl.loop.subject import of_policy
 from strl.policies.checkpoint import Checkpoint, save
 from strl.policies.mlp import MLPConfig, SpikingMLP
 from strl.policies.policy import SpikingPolicy
@@ -37,6 +38,7 @@ from strl.training.episodes import (
 )
 from strl.training.expert import train_expert
 from strl.training.files import run_folder
+from strl.training.fit import check_size
 from strl.training.recipes import expert_recipe, student_recipe
 from strl.training.student import Student
 
@@ -90,6 +92,7 @@ def train(options: Training, output: Path, *, command: str = "") -> Trained:
         command: for the record.
 
     Raises:
+        ChipError: no chip of ours holds a network of that size; said before anything is trained.
         EnvironmentFault: no such environment, or spaces without a codec.
         UsageError: the run folder belongs to other options.
     """
@@ -103,8 +106,9 @@ def train(options: Training, output: Path, *, command: str = "") -> Trained:
 
 def _train(options: Training, output: Path, command: str) -> Trained:
     env = make_env(options.env)
-    _check_spaces(env)
-    _policy(options, _semantics(options, env, _any_observation(env)))  # what is wrong with them is said now
+    check_spaces(env)
+    # What is wrong with the options, and whether the network fits the chip, is said now.
+    of_policy(_policy(options, _semantics(options, env, _any_observation(env)))).program()
     discrete = isinstance(env.action_space, gym.spaces.Discrete)
     recipe = expert_recipe(options.env, discrete=discrete, steps=options.expert_steps)
     folder = run_folder(output, {**asdict(options), "expert": asdict(recipe)})
@@ -142,6 +146,11 @@ def configure(env: str, *, seed: int = 0, given: Mapping[str, Any], imitation: M
     merged["hidden"] = tuple(merged.get("hidden", Training.__dataclass_fields__["hidden"].default))
     if not 0 <= seed < 1000:
         raise UsageError(f"seed = {seed}, must be 0..999")
+    if "alpha" in given and merged.get("neuron", Training.__dataclass_fields__["neuron"].default) == "leaky":
+        raise UsageError(
+            f"alpha = {given['alpha']}, but leaky neurons have no current that it could retain",
+            hint="add --neuron synaptic, or leave --alpha out",
+        )
     return Training(env=env, seed=seed, imitation=learning, **merged)
 
 
@@ -165,7 +174,8 @@ def command_line(arguments: Sequence[str], output: Path) -> str:
     return shlex.join(["strl", *words])
 
 
-def _check_spaces(env: gym.Env[Any, Any]) -> None:
+def check_spaces(env: gym.Env[Any, Any]) -> None:
+    """Observations and actions have a codec and an expert; raises ``EnvironmentFault``."""
     default_decoder(env.action_space)
     if not isinstance(env.observation_space, gym.spaces.Box):
         default_codec(env.observation_space, env.action_space)  # raises, and says what to do
@@ -200,26 +210,38 @@ def _any_observation(env: gym.Env[Any, Any]) -> NDArray[Any]:
 
 
 def _semantics(options: Training, env: gym.Env[Any, Any], seen: NDArray[Any]) -> Semantics:
-    space, actions = env.observation_space, env.action_space
-    assert isinstance(space, gym.spaces.Box)
-    low, high = ranges(seen, space, symmetric=options.encoder in ("direct", "sign-split"))
-    encode, decode = default_codec(
-        space, actions, encoder_kind=options.encoder, low=low, high=high, options=options.encoder_options
-    )
-    box = actions if isinstance(actions, gym.spaces.Box) else None
+    encode, decode = measured_codec(env, seen, options.encoder, options.encoder_options)
     return Semantics(
         ticks=options.ticks,
         state="reset",
         readout=Readout(kind=options.readout),
         encoder=encode.to_dict(),
         decoder=decode.to_dict(),
-        environment=EnvironmentSpec(
-            id=options.env,
-            observation_shape=tuple(space.shape),
-            actions=int(actions.n) if isinstance(actions, gym.spaces.Discrete) else None,
-            action_low=() if box is None else tuple(float(v) for v in box.low.ravel()),
-            action_high=() if box is None else tuple(float(v) for v in box.high.ravel()),
-        ),
+        environment=environment_spec(options.env, env),
+    )
+
+
+def measured_codec(
+    env: gym.Env[Any, Any], seen: NDArray[Any], kind: str, options: Mapping[str, Any]
+) -> tuple[Encoder, Decoder]:
+    """The codec of an environment's spaces, with the ranges of the observations ``seen`` [n, *shape]."""
+    space = env.observation_space
+    assert isinstance(space, gym.spaces.Box)
+    low, high = ranges(seen, space, symmetric=kind in ("direct", "sign-split"))
+    return default_codec(space, env.action_space, encoder_kind=kind, low=low, high=high, options=options)
+
+
+def environment_spec(env_id: str, env: gym.Env[Any, Any]) -> EnvironmentSpec:
+    """What a manifest says of an environment."""
+    space, actions = env.observation_space, env.action_space
+    assert isinstance(space, gym.spaces.Box)
+    box = actions if isinstance(actions, gym.spaces.Box) else None
+    return EnvironmentSpec(
+        id=env_id,
+        observation_shape=tuple(space.shape),
+        actions=int(actions.n) if isinstance(actions, gym.spaces.Discrete) else None,
+        action_low=() if box is None else tuple(float(v) for v in box.low.ravel()),
+        action_high=() if box is None else tuple(float(v) for v in box.high.ravel()),
     )
 
 
@@ -233,4 +255,5 @@ def _policy(options: Training, semantics: Semantics) -> SpikingPolicy:
         beta=options.beta,
         readout=options.readout,
     )
+    check_size((config.inputs, *config.hidden, config.outputs))
     return SpikingPolicy(module=SpikingMLP(config), semantics=semantics)

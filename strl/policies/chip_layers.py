@@ -1,0 +1,92 @@
+"""Torch and snnTorch layers whose numbers are the chip's: it equals what they compute in double precision.
+
+Weights are whole multiples of a power of two, retentions of 1/4096, and what decay leaves is cut off towards
+zero on the grid of the chip's registers. The gradient goes straight through all of it (Bengio et al. 2013,
+arXiv 1308.3432), so that these layers are trained as any others are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import snntorch as snn
+import torch
+from torch import Tensor, nn
+
+SCALE = 2.0**11
+"""Chip units of one unit of current: a threshold of 1 is this mantissa."""
+GRAIN = 1.0 / (64 * SCALE)
+"""Step of currents and potentials."""
+DECAY = 4096
+
+
+class ChipLinear(nn.Linear):
+    """``nn.Linear`` with weights of few bits: whole multiples of the least power of two that fits all.
+
+    Args:
+        inputs, outputs, bias: as ``nn.Linear``'s.
+        weight_bits: 2..8; weights and biases are −m..m steps, m = 2^(weight_bits − 1) − 1.
+    """
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = True, *, weight_bits: int = 8) -> None:
+        super().__init__(inputs, outputs, bias=bias)
+        self.weight_bits = weight_bits
+
+    def forward(self, input: Tensor) -> Tensor:
+        bias = None if self.bias is None else self.stored(self.bias)
+        return nn.functional.linear(input, self.stored(self.weight), bias)
+
+    def stored(self, values: Tensor) -> Tensor:
+        """What the chip keeps of weights or biases, with their gradient."""
+        most = 2 ** (self.weight_bits - 1) - 1
+        largest = values.detach().abs().amax().clamp(min=2.0**-20)
+        step = torch.exp2(torch.ceil(torch.log2(largest / most))).clamp(min=1 / SCALE)
+        return _through(values, torch.clamp(torch.round(values.detach() / step), -most, most) * step)
+
+
+class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
+    """``snn.Leaky`` with ``init_hidden`` whose decay is the chip's; resets to zero in the tick of the spike.
+
+    Args:
+        beta: retention, one value or one a neuron; learned where ``learn_beta``.
+        threshold: a multiple of 1 / ``SCALE``.
+        silent: never spikes nor resets: a membrane to read.
+    """
+
+    def __init__(
+        self, beta: Any, threshold: float = 1.0, *, learn_beta: bool = False, silent: bool = False
+    ) -> None:
+        super().__init__(
+            beta=beta,
+            threshold=threshold,
+            init_hidden=True,
+            reset_mechanism="none" if silent else "zero",
+            reset_delay=False,
+            learn_beta=learn_beta,
+        )
+        self.grain = GRAIN
+        self.silent = silent
+
+    @property
+    def retention(self) -> Tensor:
+        """``beta`` in 4096ths."""
+        beta = torch.clamp(self.beta, 0.0, 1.0)
+        return _through(beta, torch.round(beta.detach() * DECAY) / DECAY)
+
+    def rest(self, ticks: int) -> None:
+        """The quiet ticks of a decision at once, for training: nothing spikes, what is left decays.
+
+        Ticks run one by one cut decimals off in each, this does once.
+        """
+        self.mem: Tensor = _truncated(self.mem * self.retention**ticks, self.grain)
+
+    def _base_state_function(self, input_: Tensor) -> Tensor:
+        return _truncated(self.retention * self.mem, self.grain) + input_
+
+
+def _through(value: Tensor, rounded: Tensor) -> Tensor:
+    return rounded + (value - value.detach())
+
+
+def _truncated(value: Tensor, grain: float) -> Tensor:
+    return _through(value, torch.trunc(value.detach() / grain) * grain)

@@ -1,0 +1,160 @@
+"""The spiking transformer of STRL (arXiv 2505.14533), streaming: its context lives in membranes.
+
+One call is one tick of one token. A block adds what attention and a spiking MLP give to a stream of currents
+(membrane shortcuts, as in the Spike-driven Transformer, arXiv 2307.01694):
+
+    z = N(stream);  q, k, v = N(W z);  m = M(k ⊙ v);  stream ← stream + W (q ⊙ m)
+    stream ← stream + W N(W N(stream))
+
+N are leaky neurons, M neurons whose learned retention holds what was attended to before: the causal running
+sum of K ⊙ V, so that a decision costs the same whatever the length of its context. ⊙ of spikes is AND, a
+neuron that forgets. Everything is an integer LIF on a chip, and nothing but that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from strl.errors import ModelError
+from strl.policies.chip_layers import ChipLeaky, ChipLinear
+from strl.policies.modules import Product, Sum
+
+MAX_WIDTH = 4096
+MAX_BLOCKS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformerConfig:
+    """Shape and neurons of a ``SpikingTransformer``.
+
+    Args:
+        inputs, outputs: encoder channels and decoder neurons.
+        width: channels of the stream.
+        hidden: neurons of a block's MLP.
+        blocks: how many.
+        beta: retention a tick of all neurons but the memories, at the start of training.
+        memory: least and greatest retention a tick of the memories, at the start.
+        readout_beta: retention of the last layer, which never spikes.
+        weight_bits: of every weight and bias, 2..8.
+    """
+
+    inputs: int
+    outputs: int
+    width: int = 64
+    hidden: int = 128
+    blocks: int = 1
+    beta: float = 0.9
+    memory: tuple[float, float] = (0.9, 0.999)
+    readout_beta: float = 0.9
+    weight_bits: int = 8
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "memory", tuple(self.memory))
+        for name, most in (
+            ("inputs", 65536),
+            ("outputs", 65536),
+            ("width", MAX_WIDTH),
+            ("hidden", MAX_WIDTH),
+        ):
+            _whole(name, getattr(self, name), 1, most)
+        _whole("blocks", self.blocks, 1, MAX_BLOCKS)
+        _whole("weight_bits", self.weight_bits, 2, 8)
+        if len(self.memory) != 2:
+            raise ModelError(f"transformer: memory = {self.memory!r}, must be two retentions")
+        for name, value in (("beta", self.beta), ("readout_beta", self.readout_beta), *_pair(self.memory)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+                raise ModelError(f"transformer: {name} = {value!r}, must be at least 0 and below 1")
+
+    @property
+    def depth(self) -> int:
+        """Ticks from an input to the read-out on a chip, and so the rest that a carried state needs."""
+        return 7 * self.blocks + 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {**asdict(self), "memory": list(self.memory)}
+
+
+class Attention(nn.Module):
+    """Streaming attention: stream and its spikes in, what it adds to the stream out; [batch, width] each."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width, bits = config.width, config.weight_bits
+        self.query_in = ChipLinear(width, width, bias=False, weight_bits=bits)
+        self.key_in = ChipLinear(width, width, bias=False, weight_bits=bits)
+        self.value_in = ChipLinear(width, width, bias=False, weight_bits=bits)
+        self.query, self.key, self.value = (_neurons(width, config.beta) for _ in range(3))
+        self.bind, self.ask = Product(), Product()
+        # A threshold of 2 spikes: one AND is not yet a memory.
+        self.memory = ChipLeaky(torch.linspace(*config.memory, width), 2.0, learn_beta=True)
+        self.out = ChipLinear(width, width, weight_bits=bits)
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        query = self.query(self.query_in(spikes))
+        key, value = self.key(self.key_in(spikes)), self.value(self.value_in(spikes))
+        memory = self.memory(self.bind(key, value))
+        added: Tensor = self.out(self.ask(query, memory))
+        return added
+
+
+class Block(nn.Module):
+    """Attention, then an MLP, each added to the stream [batch, width]."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width, bits = config.width, config.weight_bits
+        self.token = _neurons(width, config.beta)
+        self.attention = Attention(config)
+        self.attended = Sum()
+        self.up_in = _neurons(width, config.beta)
+        self.up = ChipLinear(width, config.hidden, weight_bits=bits)
+        self.hidden = _neurons(config.hidden, config.beta)
+        self.down = ChipLinear(config.hidden, width, weight_bits=bits)
+        self.transformed = Sum()
+
+    def forward(self, stream: Tensor) -> Tensor:
+        stream = self.attended(stream, self.attention(self.token(stream)))
+        added = self.down(self.hidden(self.up(self.up_in(stream))))
+        transformed: Tensor = self.transformed(stream, added)
+        return transformed
+
+
+class SpikingTransformer(nn.Module):
+    """One call is one tick: x [batch, inputs] → the last layer's output [batch, outputs], read by membrane.
+
+    Every neuron keeps its own state (``init_hidden``), across decisions where the policy carries it.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed = ChipLinear(config.inputs, config.width, weight_bits=config.weight_bits)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.last = _neurons(config.width, config.beta)
+        self.head = ChipLinear(config.width, config.outputs, weight_bits=config.weight_bits)
+        self.out = ChipLeaky(torch.full((config.outputs,), config.readout_beta), silent=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        stream = self.embed(x)
+        for block in self.blocks:
+            stream = block(stream)
+        read: Tensor = self.out(self.head(self.last(stream)))
+        return read
+
+
+def _neurons(size: int, beta: float) -> ChipLeaky:
+    return ChipLeaky(torch.full((size,), beta), learn_beta=True)
+
+
+def _whole(name: str, value: object, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ModelError(f"transformer: {name} = {value!r}, must be an integer of {least}..{most}")
+
+
+def _pair(memory: tuple[float, float]) -> list[tuple[str, float]]:
+    return [(f"memory[{k}]", value) for k, value in enumerate(memory)]

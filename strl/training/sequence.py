@@ -1,0 +1,230 @@
+"""Imitation by a student that remembers: its state is carried from decision to decision.
+
+As in ``strl.training.dagger``, but the gradient goes back through windows of decisions, and the expert may
+see more than the student does: of an environment that hides something, what it tells in ``info["state"]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+from torch import Tensor
+
+from strl.loop.environment import World
+from strl.policies.chip_layers import ChipLeaky
+from strl.policies.policy import SpikingPolicy
+from strl.training.dagger import Imitation, Run
+from strl.training.episodes import VALIDATION_SEEDS, Act, make_env, training_seeds
+from strl.training.student import Student
+
+WINDOW = 24
+"""Decisions that the gradient goes back through."""
+WARM = 3
+"""The first of them, in which an answer cannot be known yet: no loss."""
+
+
+class SequenceStudent(Student):
+    """A ``SpikingPolicy`` of chip layers whose state is carried, made trainable.
+
+    Args:
+        policy: call is ``tick``, state ``carry``; its neurons are ``ChipLeaky``, the last of them read.
+        seed: of the draws of random encoders.
+    """
+
+    def __init__(self, policy: SpikingPolicy, *, seed: int = 0) -> None:
+        super().__init__(policy, seed=seed)
+        assert all(isinstance(neurons, ChipLeaky) for neurons in self._neurons)
+
+    @contextmanager
+    def on_grid(self) -> Iterator[None]:
+        """Chip layers are always on the grid."""
+        yield
+
+    def clear(self, lanes: Sequence[int] | NDArray[np.bool_] | None = None) -> None:
+        """Forget everything, or what happened in some lanes."""
+        for neurons in self._neurons:
+            if lanes is None:
+                neurons.mem = torch.zeros(0)
+            elif neurons.mem.ndim > 1:
+                neurons.mem = neurons.mem.clone()
+                neurons.mem[lanes] = 0.0
+
+    def forward(self, drive: Tensor) -> tuple[Tensor, Tensor]:
+        """The next decision of every lane: [T, lanes, inputs] → read-out, mean spikes a neuron and tick."""
+        count = torch.zeros(())
+        with self._rates() as rates:
+            for x in drive:
+                count = count + self.module(x)
+        membrane = self._neurons[-1].mem
+        for neurons in self._neurons:
+            neurons.rest(self.semantics.rest)
+        readout = membrane if self.semantics.readout.kind == "membrane" else count
+        return readout, torch.stack(rates).mean()
+
+    @contextmanager
+    def _rates(self) -> Iterator[list[Tensor]]:
+        rates: list[Tensor] = []
+        spiking = [neurons for neurons in self._neurons if not neurons.silent]
+        handles = [
+            n.register_forward_hook(lambda _, __, spikes: rates.append(spikes.mean())) for n in spiking
+        ]
+        try:
+            yield rates
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+class SequenceRun(Run):
+    """A ``Run`` of a student with memory; ``batch`` is windows, each ``WINDOW`` decisions of one lane.
+
+    Args:
+        expert: observations, or what ``info["state"]`` says → an action, or the probability of each.
+    """
+
+    student: SequenceStudent
+
+    def __init__(
+        self, student: SequenceStudent, expert: Act, env_id: str, options: Imitation, seed: int
+    ) -> None:
+        super().__init__(student, expert, env_id, options, seed)
+        self.seen["starts"] = []  # [lanes], true where an episode starts
+
+    def _collect(self) -> None:
+        options, rng = self.options, np.random.default_rng((self.seed, self.done))
+        first = training_seeds(self.seed).start + 1000 + self.done * options.lanes
+        lanes = [_Lane(self.env_id, first + k) for k in range(options.lanes)]
+        self.student.clear()
+        for _ in range(options.steps):
+            answers = self.expert(np.stack([lane.state for lane in lanes]))
+            now = np.stack([lane.observation for lane in lanes])
+            starts = np.array([lane.starts for lane in lanes])
+            for name, value in (("observations", now), ("answers", answers), ("starts", starts)):
+                self.seen[name].append(value)
+            self.student.clear(starts)
+            actions = list(self.student(now)) if self.done else self._chosen(answers)
+            for k in np.flatnonzero(rng.random(len(lanes)) < options.noise * (not self.done)):
+                actions[k] = lanes[k].env.action_space.sample()
+            for lane, action in zip(lanes, actions, strict=True):
+                lane.step(action)
+        self.seen["starts"][-options.steps] = np.ones(len(lanes), bool)
+        for lane in lanes:
+            lane.env.close()
+
+    def _chosen(self, answers: NDArray[Any]) -> list[Any]:
+        return list(answers if isinstance(self.actions, Box) else answers.argmax(1))
+
+    def _learn(self) -> dict[str, float]:
+        options = self.options
+        seen = {name: np.stack(values) for name, values in self.seen.items()}  # [decisions, lanes, …]
+        rounds = len(seen["starts"]) // options.steps
+        # A window lies in one round: what follows in another has nothing to do with it.
+        firsts = np.concatenate(
+            [np.arange(r * options.steps, (r + 1) * options.steps - WINDOW + 1) for r in range(rounds)]
+        )
+        figures = []
+        for update in range(options.updates):
+            self._slow_down(update)
+            at = firsts[torch.randint(len(firsts), (options.batch,)).numpy()] + np.arange(WINDOW)[:, None]
+            lane = torch.randint(options.lanes, (options.batch,)).numpy()
+            self.optimiser.zero_grad()
+            loss, agreement, rate = self._window({name: value[at, lane] for name, value in seen.items()})
+            torch.autograd.backward(loss + options.spike_cost * rate)
+            torch.nn.utils.clip_grad_norm_(self.student.module.parameters(), 1.0)
+            self.optimiser.step()
+            figures.append((loss.item(), agreement, rate.item()))
+        self.student.clear()
+        late = np.mean(figures[len(figures) // 2 :], axis=0)
+        return dict(zip(("loss", "agreement", "rate"), late.tolist(), strict=True))
+
+    def _window(self, seen: dict[str, NDArray[Any]]) -> tuple[Tensor, float, Tensor]:
+        """Loss, agreement and firing rate over windows [WINDOW, batch, …]."""
+        shape = seen["observations"].shape
+        drive = self.student.drive(seen["observations"].reshape(-1, *shape[2:]))
+        drive = drive.reshape(len(drive), *shape[:2], -1)
+        losses, agreements, rates = [], [], []
+        self.student.clear()
+        for k in range(WINDOW):
+            if k:
+                self.student.clear(seen["starts"][k])
+            readout, rate = self.student.forward(drive[:, k])
+            rates.append(rate)
+            if k >= WARM:
+                loss, agreement = self._loss(readout, self._targets(seen["answers"][k]))
+                losses.append(loss)
+                agreements.append(agreement)
+        return torch.stack(losses).mean(), float(np.mean(agreements)), torch.stack(rates).mean()
+
+    def _targets(self, answers: NDArray[Any]) -> Tensor:
+        if isinstance(self.actions, Box):
+            return super()._targets(answers)
+        return torch.from_numpy(np.asarray(answers, np.float32))
+
+    def _loss(self, readout: Tensor, answers: Tensor) -> tuple[Tensor, float]:
+        if isinstance(self.actions, Box):
+            return super()._loss(readout, answers)
+        loss = torch.nn.functional.cross_entropy(readout, answers)
+        return loss, float((readout.argmax(1) == answers.argmax(1)).float().mean())
+
+    def _evaluate(self) -> float:
+        seeds = VALIDATION_SEEDS[: self.options.episodes]
+        score = float(returns(self.student, self.env_id, seeds, lanes=50).mean())
+        if score >= self.score:  # the later of equals has seen more
+            self.score = score
+            self.best = {k: v.clone() for k, v in self.student.module.state_dict().items()}
+        return score
+
+
+class _Lane:
+    """One environment, always in the midst of an episode."""
+
+    def __init__(self, env_id: str, seed: int) -> None:
+        self.env: World = make_env(env_id)
+        self.env.action_space.seed(seed)
+        self._see(*self.env.reset(seed=seed), starts=True)
+
+    def step(self, action: Any) -> None:
+        observation, _, ended, cut, info = self.env.step(action)
+        if ended or cut:
+            self._see(*self.env.reset(), starts=True)
+        else:
+            self._see(observation, info, starts=False)
+
+    def _see(self, observation: Any, info: dict[str, Any], *, starts: bool) -> None:
+        self.observation = observation
+        self.state = info.get("state", observation)
+        self.starts = starts
+
+
+def returns(
+    student: SequenceStudent, env_id: str, seeds: Sequence[int], *, lanes: int = 25
+) -> NDArray[np.float64]:
+    """Undiscounted return of one episode for each of ``seeds``, ``lanes`` at a time."""
+    total = np.zeros(len(seeds))
+    envs = [make_env(env_id) for _ in range(min(lanes, len(seeds)))]
+    playing: list[int | None] = list(range(len(envs)))
+    left = iter(range(len(envs), len(seeds)))
+    now = np.stack([env.reset(seed=int(seeds[k]))[0] for k, env in enumerate(envs)])
+    student.clear()
+    while any(index is not None for index in playing):
+        actions = student(now)
+        for lane, index in enumerate(playing):
+            if index is None:
+                continue
+            now[lane], reward, ended, cut, _ = envs[lane].step(actions[lane])
+            total[index] += float(reward)
+            if ended or cut:
+                student.clear([lane])
+                playing[lane] = following = next(left, None)
+                if following is not None:
+                    now[lane] = envs[lane].reset(seed=int(seeds[following]))[0]
+    for env in envs:
+        env.close()
+    student.clear()
+    return total

@@ -1,0 +1,184 @@
+"""From an environment's name to the checkpoint of a spiking transformer, as ``strl.training.train`` to an MLP.
+
+The expert is trained in ``teacher``, which may show more than the environment itself, and answers with the
+probability of each action: where it hardly prefers one, the student need not either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.tensorboard import SummaryWriter
+
+from strl.codecs import decoder, encoder
+from strl.errors import UsageError
+from strl.ir.semantics import Readout, Semantics
+from strl.loop.statistics import iqm
+from strl.policies.checkpoint import Checkpoint, save
+from strl.policies.policy import SpikingPolicy
+from strl.policies.transformer import SpikingTransformer, TransformerConfig
+from strl.training.dagger import Imitation
+from strl.training.episodes import TEST_SEEDS, Act, make_env, training_seeds
+from strl.training.expert import train_expert
+from strl.training.files import run_folder
+from strl.training.recipes import expert_recipe, student_recipe
+from strl.training.sequence import SequenceRun, SequenceStudent, returns
+from strl.training.train import (
+    Trained,
+    check_spaces,
+    environment_spec,
+    measured_codec,
+    seeds_used,
+    versions,
+)
+
+_RANGE_STEPS = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceTraining:
+    """What ``strl train --policy transformer`` is told.
+
+    Args:
+        env: Gymnasium id.
+        teacher: id of the environment that the expert is trained in; ``info["state"]`` of ``env`` is what it
+            would observe there. ``None`` for ``env`` itself.
+        ticks: T of a decision.
+        precision, gain: of the direct encoder; ranges are measured.
+        width, hidden, blocks, weight_bits: see ``TransformerConfig``.
+        seed: of everything.
+        expert_steps: environment steps of the expert; ``None`` takes the recipe's.
+        imitation: see ``Imitation``; a batch is of windows.
+    """
+
+    env: str
+    teacher: str | None = None
+    ticks: int = 4
+    precision: int = 8
+    gain: float = 4.0
+    width: int = 64
+    hidden: int = 128
+    blocks: int = 1
+    weight_bits: int = 8
+    seed: int = 0
+    expert_steps: int | None = None
+    imitation: Imitation = field(
+        default_factory=lambda: Imitation(rounds=7, lanes=32, steps=200, updates=60, batch=64)
+    )
+
+
+def configure_sequence(
+    env: str, *, seed: int = 0, given: Mapping[str, Any], imitation: Mapping[str, Any]
+) -> SequenceTraining:
+    """The defaults, the environment's recipe over them, and over both what was given."""
+    recipe = dict(student_recipe(env, policy="transformer"))
+    plain = asdict(SequenceTraining(env=env).imitation)
+    learning = Imitation(**{**plain, **recipe.pop("imitation", {}), **imitation})
+    if not 0 <= seed < 1000:
+        raise UsageError(f"seed = {seed}, must be 0..999")
+    return SequenceTraining(env=env, seed=seed, imitation=learning, **{**recipe, **given})
+
+
+def train_transformer(options: SequenceTraining, output: Path, *, command: str = "") -> Trained:
+    """Train a policy and write its checkpoint to ``output``; as ``strl.training.train.train``."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums in one order, and faster for networks this small
+    try:
+        return _train(options, output, command)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train(options: SequenceTraining, output: Path, command: str) -> Trained:
+    env = make_env(options.env)
+    check_spaces(env)
+    _policy(options, _semantics(options, env, _blank(env)))  # what is wrong with them is said now
+    teacher = options.teacher or options.env
+    discrete = isinstance(env.action_space, gym.spaces.Discrete)
+    recipe = expert_recipe(teacher, discrete=discrete, steps=options.expert_steps)
+    folder = run_folder(output, {**asdict(options), "expert": asdict(recipe)})
+    log = folder / "log"
+    expert = train_expert(teacher, recipe, seed=options.seed, path=folder / "expert.safetensors", log=log)
+    answers = expert.preferences if discrete else expert
+    semantics = _semantics(options, env, _observations(expert, options))
+    torch.manual_seed(options.seed)
+    student = SequenceStudent(_policy(options, semantics), seed=options.seed)
+    run = SequenceRun(student, answers, options.env, options.imitation, options.seed)
+    with SummaryWriter(str(log / "student")) as board:
+        validation = run.train(folder / "student.safetensors", board)
+    test = returns(student, options.env, TEST_SEEDS, lanes=50)
+    record = {
+        "command": command,
+        "expert": {"env": teacher, **asdict(recipe)},
+        "imitation": asdict(options.imitation),
+        "seeds": seeds_used(options.seed, options.imitation),
+        "returns": {"validation_mean": validation, "test_iqm": iqm(test), "test_mean": float(test.mean())},
+        "versions": versions(),
+    }
+    save(Checkpoint(policy=student.policy, record=record), output)
+    return Trained(path=output, validation=validation, test=test)
+
+
+def _observations(expert: Act, options: SequenceTraining) -> NDArray[Any]:
+    """What the student would see of the noisy expert, to measure the ranges of the features."""
+    env = make_env(options.env)
+    rng = np.random.default_rng(options.seed)
+    env.action_space.seed(options.seed)
+    now, info = env.reset(seed=training_seeds(options.seed).start + 999)
+    seen = []
+    for _ in range(_RANGE_STEPS):
+        seen.append(now)
+        noisy = rng.random() < options.imitation.noise
+        action = env.action_space.sample() if noisy else expert(np.asarray(info.get("state", now))[None])[0]
+        now, _, ended, cut, info = env.step(action)
+        if ended or cut:
+            now, info = env.reset()
+    env.close()
+    return np.stack(seen)
+
+
+def _blank(env: gym.Env[Any, Any]) -> NDArray[Any]:
+    assert isinstance(env.observation_space, gym.spaces.Box)
+    return np.clip(
+        np.zeros((1, *env.observation_space.shape)), env.observation_space.low, env.observation_space.high
+    )
+
+
+def _semantics(options: SequenceTraining, env: gym.Env[Any, Any], seen: NDArray[Any]) -> Semantics:
+    encode, decode = measured_codec(
+        env, seen, "direct", {"precision": options.precision, "gain": options.gain}
+    )
+    return Semantics(
+        ticks=options.ticks,
+        state="carry",
+        rest=_config(options, 1, 1).depth,
+        readout=Readout(kind="membrane"),
+        encoder=encode.to_dict(),
+        decoder=decode.to_dict(),
+        environment=environment_spec(options.env, env),
+    )
+
+
+def _config(options: SequenceTraining, inputs: int, outputs: int) -> TransformerConfig:
+    return TransformerConfig(
+        inputs=inputs,
+        outputs=outputs,
+        width=options.width,
+        hidden=options.hidden,
+        blocks=options.blocks,
+        weight_bits=options.weight_bits,
+    )
+
+
+def _policy(options: SequenceTraining, semantics: Semantics) -> SpikingPolicy:
+    sizes = encoder(semantics.encoder).size, decoder(semantics.decoder).size
+    bits = options.weight_bits if options.weight_bits < 8 else None
+    module = SpikingTransformer(_config(options, *sizes))
+    return SpikingPolicy(module=module, semantics=semantics, weight_bits=bits)
