@@ -157,7 +157,7 @@ class Cell:
         neuron = SubstepLIF(
             tau=self.values["tau"] / reading.dt,
             refractory=reading.tau_ref / reading.dt,
-            floor=max(reading.floor, 0.0),
+            floor=reading.floor,
         )
         return self.values["r"] / threshold, neuron
 

@@ -49,19 +49,23 @@ def interpret(graph: Graph, chosen: Chosen, where: str) -> tuple[Network, tuple[
         network = Network(nodes=_ordered(made), edges=tuple(made.edges), dt=reading.dt)
     except ModelError as error:
         raise _at(error, where) from None
-    return network, (*_assumptions(chosen, plain), *made.remarks)
+    return network, (*_assumptions(chosen, made), *made.remarks)
 
 
 def _at(error: ModelError, where: str) -> ModelError:
     return ModelError(f"{where}: {error.message}", hint=error.hint)
 
 
-def _assumptions(chosen: Chosen, graph: Graph) -> list[str]:
-    """What was taken for granted, as sentences."""
+def _assumptions(chosen: Chosen, made: _Made) -> list[str]:
+    """What was taken for granted and matters, as sentences."""
     found = []
     if chosen.assumed:
         found.append(f"nothing says who wrote the file; it is read as one of {chosen.producer.title}")
-    unsaid = chosen.unsaid({node.kind for node in graph.nodes.values()})
+    unsaid = {
+        option: value
+        for option, value in chosen.unsaid({node.kind for node in made.graph.nodes.values()}).items()
+        if not (others := chosen.others(option)) or any(made.differs(other) for other in others)
+    }
     if unsaid:
         values = ", ".join(f"{option}={value}" for option, value in unsaid.items())
         found.append(f"the file does not say {', '.join(unsaid)}; taken: {values}")
@@ -122,6 +126,18 @@ class _Made:
         for name in _by_shape(graph):
             self._make(name)
         self.edges = [*self._joined(), *self.inner]
+
+    def differs(self, reading: Reading) -> bool:
+        """True where a neuron would be another under that reading."""
+        for name, found in self.graph.nodes.items():
+            if found.kind in NEURONS:
+                mine, other = (
+                    Cell(found, r, self._shapes[name], looped=name in self._looped).node()
+                    for r in (self.reading, reading)
+                )
+                if mine[1] != other[1] or not np.array_equal(mine[0], other[0]):
+                    return True
+        return False
 
     def _make(self, name: str) -> None:
         found, ends = self.graph.nodes[name], _Ends()

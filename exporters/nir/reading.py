@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
 from strl.errors import ModelError, UsageError
 from strl.registry import suggest
@@ -149,6 +150,16 @@ class Chosen:
         except UsageError as error:
             raise UsageError(f"producer {self.producer.name}: {error.message}", hint=error.hint) from None
 
+    def others(self, option: str) -> list[Reading]:
+        """The readings under the other values of an option that has a few; none for a number."""
+        meaning = self.producer.options.get(option, option)
+        texts = list(meaning) if isinstance(meaning, Mapping) else _words(meaning)
+        found = []
+        for text in texts:
+            with suppress(UsageError):  # a value that does not go with the rest
+                found.append(replace(self, given={**self.given, option: text}).reading)
+        return found
+
     @property
     def text(self) -> str:
         """As it is written on the command line."""
@@ -243,17 +254,17 @@ def _parsed(name: str, text: str, where: str) -> Any:
             return float(text)
         except ValueError:
             raise UsageError(f"{where}, must be a number") from None
-    choices = _choices(name)
+    choices = _words(name)
     if text not in choices:
         raise UsageError(f"{where}, must be one of {', '.join(filter(None, choices))}")
     return text
 
 
 @cache
-def _choices(name: str) -> tuple[str, ...]:
-    from typing import get_type_hints
-
-    return get_args(get_type_hints(Reading)[name])
+def _words(name: str) -> tuple[str, ...]:
+    """The values that a field of ``Reading`` can have, where they are words."""
+    kind = get_type_hints(Reading)[name]
+    return ("true", "false") if kind is bool else get_args(kind)
 
 
 @cache

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from strl.cli.reading import add_reading, subject_of, warnings_of
+
 if TYPE_CHECKING:
     from strl.chip.compile import Compiled
     from strl.loop.subject import Subject
@@ -26,6 +28,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="refuse (exit 4) what is not proved to run alike on the chip"
     )
+    parser.add_argument("--integer", action="store_true", help="onnx: the chip's program, bit for bit")
+    parser.add_argument("--scan", action="store_true", help="onnx: the ticks in a loop, not in a row")
+    parser.add_argument(
+        "--tick", action="store_true", help="onnx: one tick of the network, without its codec"
+    )
+    add_reading(parser)
+    parser.add_argument(
+        "--env", metavar="ID", help="make a bare network a policy for it, by its default codec"
+    )
+    parser.add_argument("--ticks", type=int, metavar="T", help="of a decision, with --env (32)")
     parser.add_argument("-o", "--output", metavar="OUT", help="default: named after the policy, here")
     parser.add_argument("--force", action="store_true", help="replace what is at OUT, whatever it is")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -38,12 +50,18 @@ def run(args: argparse.Namespace) -> int:
 
     from strl.chip.exporter import exporter
     from strl.cli.output import emit, note, say
-    from strl.loop.subject import resolve
+    from strl.errors import UsageError
 
-    target = exporter(args.target)
+    target = exporter(args.target, **{o: True for o in ("integer", "scan", "tick") if getattr(args, o)})
     if not args.json:
         note(f"reading {args.policy}")
-    subject = resolve(args.policy)
+    subject = subject_of(args)
+    if args.env is not None:
+        from strl.loop.adopt import adopted
+
+        subject = adopted(subject, args.env, args.ticks)
+    elif args.ticks is not None:
+        raise UsageError("--ticks goes with --env; a policy has its own")
     compiled = subject.compiled(args.chip, args.weight_bits, args.arithmetic) if target.compiles else None
     if args.strict:
         _require_proof(compiled, args.target)
@@ -90,11 +108,12 @@ def _summary(
         "proof": dict(subject.artefact.proof),
         "ticks": subject.semantics.ticks,
     }
+    found["warnings"] = list(warnings_of(subject))
     if compiled is not None:
         from strl.chip.fit import summary
 
         found["program"] = summary(compiled)
-        found["warnings"] = [
+        found["warnings"] += [
             f"{name}: {error['lost']:.0%} of its weights are too small beside the largest and become 0"
             for name, error in compiled.quantized.error.items()
             if error.get("lost", 0.0) > LOST
@@ -104,17 +123,20 @@ def _summary(
     return found
 
 
-def _silent(proof: dict[str, Any]) -> str:
+def _proved(proof: dict[str, Any]) -> str:
+    """What vouches for the network: the proof against its module, or the reading of its file."""
+    if "origin" in proof:
+        return f"read as one of {proof['origin']['title']}, as {proof['origin']['producer']}"
     layers = proof.get("silent", [])
-    return f"; {', '.join(layers)} never spiked in them" if layers else ""
+    silent = f"; {', '.join(layers)} never spiked in them" if layers else ""
+    return f"equal to the module in {proof.get('ticks', 0)} ticks of {proof.get('batch', 0)} inputs{silent}"
 
 
 def _prose(found: dict[str, Any]) -> str:
     proof = found["proof"]
     lines = [
         f"{found['policy']} for {found['env'] or 'no environment'} → {found['output']}",
-        f"  network   equal to the module in {proof.get('ticks', 0)} ticks of {proof.get('batch', 0)} inputs"
-        + _silent(proof),
+        f"  network   {_proved(proof)}",
         *(f"  WARNING   {warning}" for warning in found.get("warnings", [])),
     ]
     program = found.get("program")

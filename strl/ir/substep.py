@@ -36,8 +36,8 @@ class SubstepLIF(Neurons):
             raise ModelError("substep-lif: tau must be a finite number of ticks above 0")
         if not 0 <= self.refractory < np.inf:
             raise ModelError(f"substep-lif: refractory = {self.refractory!r}, must be ticks of at least 0")
-        if not self.floor <= 0:
-            raise ModelError(f"substep-lif: floor = {self.floor!r}, must be at most 0")
+        if not -np.inf < self.floor <= 0:
+            raise ModelError(f"substep-lif: floor = {self.floor!r}, must be a number of at most 0")
 
     @property
     def shape(self) -> Shape:
