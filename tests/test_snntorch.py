@@ -221,7 +221,7 @@ class TestProof:
         lif = network.nodes["1"]
         assert isinstance(lif, LIF)
         other = dict(network.nodes) | {"1": replace(lif, beta=lif.beta * 0.9)}
-        with pytest.raises(ModelError, match=r"1: \d+ of \d+ spikes differ .* decision 0, tick \d"):
+        with pytest.raises(ModelError, match=r"1: \d+ of \d+ \w+ differ .* decision 0, tick \d"):
             prove(made, Network(nodes=other, edges=network.edges))
 
     def test_it_fails_on_a_membrane_that_differs(self) -> None:
@@ -342,10 +342,14 @@ FUNCTIONAL: dict[str, tuple[Callable[..., Any], str]] = {
         lambda m, x: m.lif2(m.fc2((h := m.lif1(m.fc1(x))) + m.more(h))),
         "fc2: its input is not what more gave",
     ),
-    "heads": (heads, "fc3: its input is not what lif2 gave"),
+    "heads": (heads, "returns 2 heads .0: lif2, 1: lif3.; actions are read of one"),
     "states": (
         lambda m, x: m.lif2(m.fc2(m.loud(m.lif1(m.fc1(x)))[1])),
-        "fc2: its input is not what loud gave",
+        "loud: its membrane is read, but it resets by 'zero'",
+    ),
+    "unread": (
+        lambda m, x: (m.lif2(m.fc2(h := m.lif1(m.fc1(x)))), m.lif3(m.fc3(h)))[0],
+        "fc3, lif3: computed, but nothing that is returned depends on it",
     ),
     "membrane": (lambda m, x: (m.lif2(m.fc2(m.lif1(m.fc1(x)))), m.lif2.mem)[1], "returns something else"),
 }
@@ -359,6 +363,7 @@ class TestRefused:
             "skip": {"more": nn.Identity()},
             "states": {"loud": neurons(output=True), "lif1": nn.Identity()},
             "heads": {"fc3": linear(HIDDEN, OUTPUTS), "lif3": neurons()},
+            "unread": {"fc3": linear(HIDDEN, OUTPUTS), "lif3": neurons()},
         }.get(case, {})
         with pytest.raises(ModelError, match=message) as caught:
             to_network(policy(Layers(way, **extra)))
@@ -368,11 +373,10 @@ class TestRefused:
         "layer",
         [
             nn.ReLU(),
-            nn.BatchNorm1d(HIDDEN),
-            nn.Conv1d(1, 1, 1),
-            snn.Alpha(0.9, 0.8),
-            snn.DeltaLeaky(beta=0.9),
-            snn.RLeaky(0.9, all_to_all=False),
+            nn.LayerNorm(HIDDEN),
+            nn.ConvTranspose1d(1, 1, 1),
+            snn.SLSTM(HIDDEN, HIDDEN),
+            snn.LeakyParallel(HIDDEN, HIDDEN),
         ],
         ids=lambda layer: type(layer).__name__,
     )
@@ -429,7 +433,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"graded_spikes_factor": 2.0}, "1: graded_spikes_factor = 2.0, must be 1"),
+            ({"graded_spikes_factor": 0.0}, "1: graded_spikes_factor = 0.0, must be finite and not 0"),
             ({"state_quant": lambda x: x}, "1: state_quant is set"),
             ({"beta": torch.full((HIDDEN + 1,), 0.5)}, "fails on input"),
             ({"beta": torch.full((HIDDEN, 1), 0.5)}, "1: beta has shape|fails on input"),
@@ -441,12 +445,6 @@ class TestRefused:
         module = nn.Sequential(linear(INPUTS, HIDDEN), neurons(**settings))
         with pytest.raises(ModelError, match=message):
             to_network(policy(module))
-
-    def test_inhibition(self) -> None:
-        with pytest.warns(UserWarning, match="Inhibition"):
-            layer = neurons(inhibition=True)
-        with pytest.raises(ModelError, match="1: inhibition is set"):
-            to_network(policy(nn.Sequential(linear(INPUTS, HIDDEN), layer)))
 
     def test_a_weight_that_is_not_finite(self) -> None:
         module = mlp()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from exporters.snntorch import logic, maps, neurons, recurrent  # each enters its handlers
 from exporters.snntorch.proof import prove
-from exporters.snntorch.translate import to_network
+from exporters.snntorch.translate import structure, to_network
 from strl.ir.network import Network
 from strl.policies.policy import SpikingPolicy
 
-__all__ = ["prove", "to_network", "translate"]
+__all__ = ["logic", "maps", "neurons", "prove", "recurrent", "to_network", "translate"]
 
 
 def translate(policy: SpikingPolicy) -> tuple[Network, Mapping[str, Any]]:
@@ -19,5 +20,5 @@ def translate(policy: SpikingPolicy) -> tuple[Network, Mapping[str, Any]]:
     Raises:
         ModelError: as ``to_network`` and ``prove``.
     """
-    network = to_network(policy)
-    return network, prove(policy, network)
+    found = structure(policy)
+    return found.network, prove(policy, found.network, found=found)

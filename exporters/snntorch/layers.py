@@ -1,26 +1,73 @@
-"""What each layer of torch and snnTorch is in a Network: one small handler a type.
+"""What a layer of torch, snnTorch or ours is in a Network: the table of handlers, one a type.
 
-A handler takes the layer and the width of what reaches it, and returns the node it is, or ``None`` where
-it passes its input on unchanged. Types are matched exactly: a subclass may compute something else.
+A handler takes the layer and the ``Site`` it stands at, and returns the ``Part`` of a network it is, or
+``None`` where it passes its inputs on unchanged. Types are matched exactly: a subclass may compute something
+else. The handlers stand in ``maps``, ``logic``, ``neurons`` and ``recurrent``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import snntorch as snn
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from strl.errors import ModelError
-from strl.ir.maps import Linear
-from strl.ir.neurons import LIF, Reset
-from strl.ir.nodes import Node
+from strl.ir.nodes import Node, Shape
 
-Handler = Callable[[Any, int], Node | None]
+Float = NDArray[np.float64]
+
+GRADED = "graded"
+"""Suffix of the node that makes spikes graded, behind their neurons."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a layer stands: what reaches it and what it gave in the run that was watched.
+
+    Args:
+        shape: of its inputs, without batch.
+        gives: shape of its output.
+        sources: of each input, the nodes that it is the sum of.
+        spikes: of each input, whether it is made of 0 and 1 only.
+    """
+
+    shape: Shape
+    gives: Shape
+    sources: tuple[tuple[str, ...], ...] = ()
+    spikes: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The nodes a layer is, named by suffixes of its name; ``""`` is the layer itself.
+
+    Args:
+        nodes: suffix → node.
+        edges: among them.
+        enters, leaves: the suffixes of the nodes that take its inputs and give its output.
+        spikes: whether what leaves is made of 0 and 1 only.
+        twin: a node with the same input that sends the potential; ``None`` where it cannot be had.
+    """
+
+    nodes: Mapping[str, Node]
+    edges: tuple[tuple[str, str], ...] = ()
+    enters: str = ""
+    leaves: str = ""
+    spikes: bool = False
+    twin: Node | None = None
+
+    @classmethod
+    def of(cls, node: Node, *, spikes: bool = False) -> Part:
+        """One node alone."""
+        return cls(nodes={"": node}, spikes=spikes)
+
+
+Handler = Callable[[Any, Site], Part | None]
 HANDLERS: dict[type[nn.Module], Handler] = {}
 
 
@@ -34,99 +81,52 @@ def layer(*kinds: type[nn.Module]) -> Callable[[Handler], Handler]:
     return enter
 
 
-def node(name: str, module: nn.Module, width: int) -> Node | None:
-    """The node that ``module`` is, for an input of ``width`` values.
+def known(name: str, module: nn.Module) -> Handler:
+    """The handler of a layer; raises ``ModelError`` where there is none."""
+    handler = HANDLERS.get(type(module))
+    if handler is None:
+        names = ", ".join(sorted(kind.__name__ for kind in HANDLERS))
+        raise ModelError(
+            f"{name}: a {type(module).__name__} is not understood",
+            hint=f"build the policy of {names}; or register a handler, see exporters/snntorch/layers.py",
+        )
+    return handler
+
+
+def part(name: str, module: nn.Module, site: Site) -> Part | None:
+    """What ``module`` is at that site.
 
     Raises:
         ModelError: a type without a handler, or a setting that no node has; names the layer.
     """
-    handler = HANDLERS.get(type(module))
-    if handler is None:
-        known = ", ".join(sorted(kind.__name__ for kind in HANDLERS))
-        raise ModelError(
-            f"{name}: a {type(module).__name__} is not understood",
-            hint=f"build the policy of {known}; or register a handler in exporters/snntorch/layers.py",
-        )
+    handler = known(name, module)
     try:
-        return handler(module, width)
+        return handler(module, site)
     except ModelError as error:
         raise ModelError(f"{name}: {error.message}", hint=error.hint) from None
 
 
-@layer(nn.Identity, nn.Flatten, nn.Dropout)
-def passes(module: nn.Module, width: int) -> None:
-    """Dropout is the identity in evaluation, and what flows between our layers is flat already."""
-
-
-@layer(nn.Linear)
-def linear(module: nn.Linear, width: int) -> Node:
-    bias = None if module.bias is None else array(module.bias)
-    return Linear(weight=array(module.weight), bias=bias)
-
-
-@layer(snn.Leaky)
-def leaky(module: snn.Leaky, width: int) -> Node:
-    reset = _reset(module)
-    # Late, snnTorch's Leaky clears the old potential only: the same spikes as resetting at once.
-    late = bool(module.reset_delay) and reset == "subtract"
-    return _neurons(module, width, np.zeros(width), reset, late)
-
-
-@layer(snn.Synaptic)
-def synaptic(module: snn.Synaptic, width: int) -> Node:
-    reset = _reset(module)
-    late = bool(module.reset_delay) and reset != "none"
-    return _neurons(module, width, _retention(module, "alpha", width), reset, late)
-
-
-def array(tensor: torch.Tensor) -> NDArray[np.float64]:
+def array(tensor: torch.Tensor) -> Float:
     """A tensor's values in double precision."""
     return tensor.detach().cpu().to(torch.float64).numpy()
 
 
-def _neurons(module: Any, width: int, alpha: NDArray[np.float64], reset: Reset, late: bool) -> LIF:
-    _refuse_extras(module)
-    beta = _retention(module, "beta", width)
-    threshold = _each(module, "threshold", width)
-    if not np.isfinite(threshold).all():
-        raise ModelError("threshold is not finite")
-    return LIF(alpha=alpha, beta=beta, threshold=threshold, reset=reset, reset_delay=late)
+def each(module: Any, what: str, shape: Shape) -> Float:
+    """A parameter as one value a neuron, from one that broadcasts to the layer's shape."""
+    return spread(what, array(torch.as_tensor(getattr(module, what))), shape)
 
 
-def _reset(module: Any) -> Reset:
-    # The buffer, not the attribute: it is what the forward pass goes by, and what a checkpoint restores.
-    names: Mapping[int, Reset] = {0: "subtract", 1: "zero", 2: "none"}
-    return names[int(module.reset_mechanism_val)]
-
-
-def _retention(module: Any, what: str, width: int) -> NDArray[np.float64]:
-    """``alpha`` or ``beta`` as the forward pass uses it: clamped to 0..1."""
-    return np.clip(_each(module, what, width), 0.0, 1.0)
-
-
-def _each(module: Any, what: str, width: int) -> NDArray[np.float64]:
-    """A parameter as one value a neuron, from a scalar, a single value or a vector."""
-    value = array(getattr(module, what))
-    if value.shape not in ((), (1,), (width,)):
-        raise ModelError(f"{what} has shape {value.shape}, must be one value or {width}")
+def spread(what: str, value: Float, shape: Shape) -> Float:
+    """``value`` as one a neuron; raises ``ModelError`` where it does not broadcast to ``shape``."""
+    inner = value.reshape(value.shape[-len(shape) :]) if value.size == 1 or _batched(value, shape) else value
+    pairs = zip(inner.shape[::-1], shape[::-1], strict=False)
+    if inner.ndim > len(shape) or any(a not in (1, b) for a, b in pairs):
+        raise ModelError(f"{what} has shape {value.shape}, must be one value, or broadcast to {shape}")
     if np.isnan(value).any():
         raise ModelError(f"{what} is not a number")
-    return np.broadcast_to(value, (width,)).copy()
+    return np.broadcast_to(inner, shape).copy()
 
 
-def _refuse_extras(module: Any) -> None:
-    if not (array(module.graded_spikes_factor) == 1.0).all():
-        raise ModelError(
-            f"graded_spikes_factor = {array(module.graded_spikes_factor).tolist()}, must be 1",
-            hint="multiply the weights of the next layer by it instead",
-        )
-    if module.state_quant:
-        raise ModelError(
-            "state_quant is set; its states are rounded in a way that no node has",
-            hint="train without it: the export to a chip does its own rounding",
-        )
-    if module.inhibition:
-        raise ModelError(
-            "inhibition is set; the neurons of a node do not see each other",
-            hint="train without inhibition",
-        )
+def _batched(value: Float, shape: Shape) -> bool:
+    """True where it has an axis of one for the batch, as torch broadcasts it."""
+    return value.ndim > len(shape) and set(value.shape[: -len(shape)]) == {1}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from exporters.snntorch.translate import check_output
-from exporters.snntorch.watch import Call, leaves, replica, rest_state, run, watched
+from exporters.snntorch.flow import returns, unlike
+from exporters.snntorch.layers import GRADED
+from exporters.snntorch.translate import Structure, structure
+from exporters.snntorch.watch import Call, replica, rest_state, run, watched
 from strl.codecs import encoder
 from strl.errors import ModelError
 from strl.ir.network import Network
-from strl.ir.neurons import LIF
+from strl.ir.nodes import Neurons
 from strl.ir.reference import Reference
+from strl.policies import modules
 from strl.policies.policy import SpikingPolicy
 
 Float = NDArray[np.float64]
@@ -32,14 +37,25 @@ MEMBRANE = 1e-9
 """Largest difference of potentials, relative to the larger of 1 and their size."""
 
 
-def prove(policy: SpikingPolicy, network: Network, *, decisions: int = 4, seed: int = 0) -> dict[str, Any]:
-    """Run module and network on the same random input; every neuron layer must agree in every tick.
+def prove(
+    policy: SpikingPolicy,
+    network: Network,
+    *,
+    decisions: int = 4,
+    seed: int = 0,
+    found: Structure | None = None,
+) -> dict[str, Any]:
+    """Run module and network on the same random input; every layer of neurons must agree in every tick.
 
-    Spiking layers are compared spike by spike, silent ones by their potential.
+    Spikes must be the same, and potentials within ``MEMBRANE`` wherever a neuron did not spike: those of one
+    that did are not the same in every form of one reset.
+
+    Args:
+        found: what ``structure`` said of the policy, where that is known already.
 
     Returns:
         The record: seed, decisions, ticks compared, batch, strength of the input, spikes a layer, layers that
-        could spike and never did, mismatches (always 0).
+        could spike and never did, the head that is read, the layers it does not need, mismatches (always 0).
 
     Raises:
         ModelError: the first difference; names layer, decision and tick.
@@ -51,11 +67,11 @@ def prove(policy: SpikingPolicy, network: Network, *, decisions: int = 4, seed: 
             f"{semantics.rest}",
             hint="use call='tick' where the state is carried",
         )
-    _probe_output(policy, network, seed)
+    found = structure(policy) if found is None else found
     # Input as the encoder makes it may leave deep layers silent, which proves little of them: then stronger.
-    for gain in GAINS:
-        spikes = _trial(policy, network, decisions, seed, gain)
-        silent = [name for name, count in spikes.items() if not count and not _reads_membrane(network, name)]
+    for gain in GAINS[:1] if found.logic else GAINS:
+        spikes = _trial(policy, network, found.layer, decisions, seed, gain)
+        silent = [name for name, count in spikes.items() if not count and not _neurons(network, name).silent]
         if not silent:
             break
     return {
@@ -66,28 +82,15 @@ def prove(policy: SpikingPolicy, network: Network, *, decisions: int = 4, seed: 
         "gain": gain,
         "spikes": spikes,
         "silent": silent,
+        "head": policy.head,
+        "unread": list(found.unread),
         "mismatches": 0,
     }
 
 
-def _probe_output(policy: SpikingPolicy, network: Network, seed: int) -> None:
-    """Whatever spikes the last neurons gave, the module must return them: tried with random ones."""
-    module, rng = replica(policy.module).double(), np.random.default_rng(seed)
-    last = leaves(module).get(network.sources(network.output)[0])
-    if last is None or policy.semantics.readout.kind != "count":
-        return
-
-    def replaced(_: nn.Module, __: Any, given: Any) -> Any:
-        spikes = given[0] if isinstance(given, tuple) else given
-        made = torch.from_numpy(rng.integers(0, 2, tuple(spikes.shape))).to(spikes.dtype)
-        return (made, *given[1:]) if isinstance(given, tuple) else made
-
-    last.register_forward_hook(replaced)
-    rest_state(module)
-    _module_ticks(policy, module, _levels(policy, rng))
-
-
-def _trial(policy: SpikingPolicy, network: Network, decisions: int, seed: int, gain: float) -> dict[str, int]:
+def _trial(
+    policy: SpikingPolicy, network: Network, last: str, decisions: int, seed: int, gain: float
+) -> dict[str, int]:
     """Run both on input of that strength; spikes of each layer. Raises as ``prove``."""
     semantics = policy.semantics
     module = replica(policy.module).double()
@@ -100,18 +103,20 @@ def _trial(policy: SpikingPolicy, network: Network, decisions: int, seed: int, g
             rest_state(module)
             reference.reset()
         levels = _levels(policy, rng) * gain
-        for tick, calls in enumerate(_module_ticks(policy, module, levels)):
+        for tick, calls in enumerate(_module_ticks(policy, module, last, levels)):
             driven = tick < semantics.ticks
             values = reference.tick(levels[tick] if driven else np.zeros_like(levels[0]), driven=driven)
             for name in reference.populations:
-                _compare(network, name, calls[name], values[name], reference, (decision, tick))
-                spikes[name] += 0 if _reads_membrane(network, name) else int(values[name].sum())
+                if name in calls:
+                    _compare(network, name, calls[name], values, reference, (decision, tick))
+                spikes[name] += 0 if _neurons(network, name).silent else int(values[name].sum())
     return spikes
 
 
-def _reads_membrane(network: Network, name: str) -> bool:
+def _neurons(network: Network, name: str) -> Neurons:
     node = network.nodes[name]
-    return isinstance(node, LIF) and node.silent
+    assert isinstance(node, Neurons)
+    return node
 
 
 def _levels(policy: SpikingPolicy, rng: np.random.Generator) -> Float:
@@ -127,55 +132,89 @@ def _levels(policy: SpikingPolicy, rng: np.random.Generator) -> Float:
     return np.asarray(np.where(active, held, 0) * code.unit, dtype=np.float64)
 
 
-def _module_ticks(policy: SpikingPolicy, module: nn.Module, levels: Float) -> list[dict[str, Call]]:
-    """The calls of every tick of a decision, by layer."""
+def _module_ticks(
+    policy: SpikingPolicy, module: nn.Module, last: str, levels: Float
+) -> list[dict[str, Call]]:
+    """The calls of every tick of a decision, by layer; ``last`` is the one that the module must return."""
     x = torch.from_numpy(levels.copy())  # the module may do to it what it likes
+    driven, whole = policy.semantics.ticks, policy.call == "decision"
+    found: list[list[Call]] = []
     with torch.no_grad(), watched(module) as calls:
-        if policy.call == "decision":
-            output = run(module, x, DOUBLE)
-            check_output(policy, [call for call in calls if call.name == calls[-1].name], output)
+        outputs = [run(module, x, DOUBLE)] if whole else []
+        if whole:
+            period, rest = divmod(len(calls), driven)
+            found = [calls[k * period : (k + 1) * period] for k in range(driven)] if not rest else []
         else:
-            for tick in range(len(levels)):
-                output = run(module, x[tick], DOUBLE)
-                check_output(policy, calls[-1:], output)
-            if policy.semantics.rest:
-                _rest(module, torch.zeros_like(x[0]), policy.semantics.rest)
-    ticks = policy.semantics.ticks + policy.semantics.rest
-    names = [call.name for call in calls]
-    period, rest = divmod(len(calls), ticks)
-    if rest or names != names[:period] * ticks:
+            for tick in x:
+                start = len(calls)
+                outputs.append(run(module, tick, DOUBLE))
+                found.append(calls[start:])
+        with silenced(module):
+            for _ in range(policy.semantics.rest):
+                start = len(calls)
+                run(module, torch.zeros_like(x[0]), DOUBLE)
+                found.append(calls[start:])
+    if not found or any([c.name for c in tick] != [c.name for c in found[0]] for tick in found):
         raise ModelError(
             f"{type(policy.module).__name__}: does not call the same layers in every tick",
             hint="what a network computes cannot depend on the number of the tick",
         )
-    return [{c.name: c for c in calls[k * period : (k + 1) * period]} for k in range(ticks)]
+    for output, ticks in zip(outputs, [found] if whole else [[tick] for tick in found], strict=False):
+        if not returns(policy, ticks, last, output):
+            raise unlike(policy, last)
+    return [{call.name: call for call in tick} for tick in found]
 
 
-def _rest(module: nn.Module, silence: torch.Tensor, ticks: int) -> None:
-    """Rest ticks: no input, and biases are silent."""
-    layers = [part for part in leaves(module).values() if isinstance(part, nn.Linear)]
-    kept = [part.bias for part in layers]
-    for part in layers:
-        part.register_parameter("bias", None)
-    for _ in range(ticks):
-        run(module, silence, DOUBLE)
-    for part, bias in zip(layers, kept, strict=True):
-        part.register_parameter("bias", bias)
+@contextmanager
+def silenced(module: nn.Module) -> Iterator[None]:
+    """Biases are silent while the context lasts, as in the rest ticks of a decision."""
+    biased = nn.Linear | nn.Conv1d | nn.Conv2d | nn.BatchNorm1d | nn.BatchNorm2d | modules.Scale
+    held = [
+        value
+        for part in module.modules()
+        if isinstance(part, biased)
+        for name in ("bias", "running_mean")
+        if (value := getattr(part, name, None)) is not None
+    ]
+    kept = [value.clone() for value in held]
+    for value in held:
+        value.zero_()
+    try:
+        yield
+    finally:
+        for value, before in zip(held, kept, strict=True):
+            value.copy_(before)
 
 
 def _compare(
-    network: Network, name: str, call: Call, values: Float, reference: Reference, when: tuple[int, int]
+    network: Network,
+    name: str,
+    call: Call,
+    values: Mapping[str, Float],
+    reference: Reference,
+    when: tuple[int, int],
 ) -> None:
-    lif = network.nodes[name]
-    assert isinstance(lif, LIF)
-    if lif.silent:
+    neurons, graded = _neurons(network, name), f"{name}.{GRADED}"
+    if neurons.silent:
         assert call.membrane is not None
-        ours, theirs = reference.potential(name), call.membrane.numpy()
-        off = np.abs(ours - theirs) > MEMBRANE * np.maximum(1.0, np.abs(ours))
-        what = "potentials"
-    else:
-        off = values != call.given[0].numpy()
-        what = "spikes"
+        _same_potential(name, call, reference, np.zeros(()), when)
+        return
+    given = call.given[0].numpy()
+    _equal(name, "spikes", values[graded if graded in values else name] != given, when)
+    if call.membrane is not None:
+        _same_potential(name, call, reference, values[name], when)
+
+
+def _same_potential(
+    name: str, call: Call, reference: Reference, spiked: Float, when: tuple[int, int]
+) -> None:
+    assert call.membrane is not None
+    ours, theirs = reference.potential(name), call.membrane.numpy()
+    off = np.abs(ours - theirs) > MEMBRANE * np.maximum(1.0, np.abs(ours))
+    _equal(name, "potentials", off & (spiked == 0), when)
+
+
+def _equal(name: str, what: str, off: NDArray[np.bool_], when: tuple[int, int]) -> None:
     if off.any():
         raise ModelError(
             f"{name}: {int(off.sum())} of {off.size} {what} differ between module and network in decision "

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from strl.errors import ModelError
+from strl.policies import modules
 
 FRESH = 0
 """Version of a tensor that nobody has changed in place."""
@@ -23,29 +24,46 @@ FRESH = 0
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A tensor as it was at one moment: an in-place change makes a new version of it."""
+
+    tensor: torch.Tensor
+    version: int
+
+    @classmethod
+    def now(cls, tensor: torch.Tensor) -> Seen:
+        return cls(tensor, tensor._version)
+
+    def holds(self, other: Seen) -> bool:
+        """True where ``other`` is this one, or the same values in the same order in another shape."""
+        return self.version == other.version and alike(self.tensor, other.tensor)
+
+
 @dataclass(slots=True, kw_only=True)
 class Call:
     """One call of a layer.
 
     Args:
-        taken: its input, and the version of it that the layer saw: an in-place change makes a new one.
+        taken: its inputs: of a layer of ours all of them, of others the first.
         given: its outputs as the layer left them; of neurons the spikes first, then perhaps the states.
-        membrane: its potentials after the call, where it has any.
+        potential: what it keeps as ``mem`` after the call, where it does.
+        membrane: the values of that, which the next tick may change.
     """
 
     name: str
-    taken: torch.Tensor
-    version: int
+    taken: tuple[Seen, ...]
     given: tuple[torch.Tensor, ...]
+    potential: Seen | None
     membrane: torch.Tensor | None
-    left: int = field(init=False)
+    left: Seen | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self.left = self.given[0]._version if self.given else FRESH
+        self.left = Seen.now(self.given[0]) if self.given else None
 
-    def gave(self, tensor: torch.Tensor, version: int) -> bool:
-        """True where ``tensor``, when it had that version, was the spikes (or values) this call returned."""
-        return bool(self.given) and same(self.given[0], tensor) and self.left == version
+    def gave(self, seen: Seen) -> bool:
+        """True where that was the spikes (or values) this call returned."""
+        return self.left is not None and self.left.holds(seen)
 
 
 def replica(module: nn.Module) -> nn.Module:
@@ -54,7 +72,8 @@ def replica(module: nn.Module) -> nn.Module:
     attached = [
         t
         for part in module.modules()
-        for t in (*part.__dict__.values(), *part._buffers.values())
+        for value in (*part.__dict__.values(), *part._buffers.values())
+        for t in (value if isinstance(value, list) else [value])
         if isinstance(t, torch.Tensor) and not t.is_leaf
     ]
     try:
@@ -98,13 +117,22 @@ def rest_state(module: nn.Module) -> None:
 def watched(module: nn.Module) -> Iterator[list[Call]]:
     """The calls of the module's layers, in order, while the context lasts.
 
-    Inputs reach a layer in the precision of its parameters: snnTorch's spikes are always float32.
+    Inputs reach a layer in the precision of the module: snnTorch's spikes are always float32.
     """
     calls: list[Call] = []
     handles = []
+    wanted = precision(module)
+
+    def cast(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        floating = (
+            a.to(wanted) if isinstance(a, torch.Tensor) and a.is_floating_point() else a for a in args
+        )
+        return tuple(floating)
+
     for name, part in leaves(module).items():
         before, after = _hooks(name, part, calls)
         handles.append(part.register_forward_pre_hook(before))
+        handles += [inner.register_forward_pre_hook(cast) for inner in part.modules()]
         handles.append(part.register_forward_hook(after))
     try:
         yield calls
@@ -125,10 +153,21 @@ def run(module: nn.Module, x: torch.Tensor, hint: str) -> Any:
         ) from error
 
 
-def same(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """True where both are one tensor, or views of the same values in the same shape."""
-    alike = a.shape == b.shape and a.stride() == b.stride() and a.dtype == b.dtype
-    return a is b or (alike and a.numel() > 0 and a.data_ptr() == b.data_ptr())
+def precision(module: nn.Module) -> torch.dtype:
+    """The precision that a module's parameters and buffers have."""
+    held = (*module.parameters(), *module.buffers())
+    return next((p.dtype for p in held if p.is_floating_point()), torch.float32)
+
+
+def alike(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """True where both are the same values in memory, in the same order, row by row of the batch."""
+    if a is b:
+        return True
+    if a.dtype != b.dtype or not a.numel() or a.numel() != b.numel() or a.data_ptr() != b.data_ptr():
+        return False
+    if a.shape == b.shape:
+        return a.stride() == b.stride()
+    return a.shape[:1] == b.shape[:1] and a.is_contiguous() and b.is_contiguous()
 
 
 def tensors(value: Any) -> tuple[torch.Tensor, ...]:
@@ -139,23 +178,25 @@ def tensors(value: Any) -> tuple[torch.Tensor, ...]:
 
 def _hooks(name: str, part: nn.Module, calls: list[Call]) -> tuple[Any, Any]:
     """What runs before and after each call of a layer."""
-    wanted = next((p.dtype for p in (*part.parameters(), *part.buffers()) if p.is_floating_point()), None)
-    taken: list[Any] = []
-    version: list[int] = []
+    joins = isinstance(part, modules.Sum | modules.Product)
+    taken: list[Seen] = []
 
-    def before(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        taken[:] = args[:1]
-        version[:] = [a._version for a in taken if isinstance(a, torch.Tensor)]
-        if wanted is None:
-            return args
-        return tuple(a.to(wanted) if isinstance(a, torch.Tensor) else a for a in args)
+    def before(_: nn.Module, args: tuple[Any, ...]) -> None:
+        taken[:] = [Seen.now(a) for a in (args if joins else args[:1]) if isinstance(a, torch.Tensor)]
 
     def after(_: nn.Module, __: Any, output: Any) -> None:
-        if not version:
+        if not taken:
             raise ModelError(f"{name}: is not called with a tensor as its first argument")
-        membrane = getattr(part, "mem", None)
-        kept = membrane.detach().clone() if isinstance(membrane, torch.Tensor) else None
-        given = tensors(output)
-        calls.append(Call(name=name, taken=taken[0], version=version[0], given=given, membrane=kept))
+        kept = getattr(part, "mem", None)
+        kept = kept if isinstance(kept, torch.Tensor) else None
+        calls.append(
+            Call(
+                name=name,
+                taken=tuple(taken),
+                given=tensors(output),
+                potential=None if kept is None else Seen.now(kept),
+                membrane=None if kept is None else kept.detach().clone(),
+            )
+        )
 
     return before, after

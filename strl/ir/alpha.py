@@ -65,4 +65,5 @@ class Alpha(Neurons):
         elif self.reset == "subtract":
             e, f, v = e - self.threshold * owed, f - f * owed, v + before * owed
         state["e"], state["f"], state["v"] = e, f, v
-        return (v > self.threshold).astype(np.float64)
+        spikes: Float = (v > self.threshold).astype(np.float64)
+        return spikes

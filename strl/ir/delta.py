@@ -42,4 +42,5 @@ class Delta(Neurons):
     def step(self, x: Float, state: State, *, driven: bool) -> Float:
         v = self.beta * state["v"] + x
         change, state["v"] = v - state["v"], v
-        return (np.abs(change) > self.threshold).astype(np.float64)
+        spikes: Float = (np.abs(change) > self.threshold).astype(np.float64)
+        return spikes

@@ -14,12 +14,12 @@ from strl.ir.nodes import NODES, Float, Neurons, Shape, State
 @NODES.register("winner")
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Winner(Neurons):
-    """Winner takes all: of a row of neurons the one that is most above its threshold spikes, of equals the first.
+    """Winner takes all: of a row of neurons the one that is most above its threshold spikes.
 
-    i ← alpha·i + x;  v ← beta·v + i, less the reset. Only the winner spikes, but every neuron that was above
-    its threshold in the last tick resets. With ``reset_delay`` off snnTorch 1.0 then takes (z − r) resets more
-    off the v that was compared, z being the spike and r the reset just done; so a loser's reset is undone.
-    Chips refuse these neurons: theirs do not see each other within a tick.
+    i ← alpha·i + x;  v ← beta·v + i, less the reset. Of equals the first wins. Every neuron that was above
+    its threshold in the last tick resets, winner or not. With ``reset_delay`` off snnTorch 1.0 then takes
+    (z − r) resets more off the v that was compared, z being the spike and r the reset just done; so a loser's
+    reset is undone. Chips refuse these neurons: theirs do not see each other within a tick.
 
     Args:
         alpha, beta, threshold: as of ``LIF``; [n].
@@ -62,7 +62,7 @@ class Winner(Neurons):
         v = self._updated(state["v"], state["i"], owed)
         above = v - self.threshold
         first = np.arange(v.shape[1]) == above.argmax(axis=1)[:, None]
-        spikes = (first & (above > 0)).astype(np.float64)
+        spikes: Float = (first & (above > 0)).astype(np.float64)
         if not self.reset_delay:
             v = v - (spikes - owed) * {"zero": v, "subtract": self.threshold, "none": 0.0}[self.reset]
         state["v"] = v
