@@ -293,6 +293,14 @@ def test_a_damaged_run_says_what_to_do(tmp_path: Path) -> None:
         (["--env", "CartPole-v1", "--rounds", "-1"], 2, "rounds = -1"),
         (["--env", "CartPole-v1", "--beta", "1.5"], 3, "beta = 1.5"),
         (["--env", "CartPole-v1", "--seed", "-1"], 2, "seed = -1"),
+        (["--env", "CartPole-v1", "--alpha", "0.5"], 2, "leaky neurons have no current"),
+        (
+            ["--env", "CartPole-v1", "--hidden", "5000,5000"],
+            4,
+            "needs at least 3128750 synapse words, loihi1 has 2097152",
+        ),
+        (["--env", "CartPole-v1", "--hidden", "65536,65536"], 4, "compartments, loihi1 has 131072"),
+        (["--env", "CartPole-v1", "--hidden", "20000"], 4, "one neuron needs 20000 input axons"),
         (["--env", "CartPole-v1", "-o", "no/such/folder/x"], 2, "there is no folder"),
     ],
 )
