@@ -176,7 +176,7 @@ def test_a_fault_names_its_seed_and_what_ended_is_kept(tmp_path: Path) -> None:
     ) as caught:
         ran(subject, jobs=2, batch=1, output=tmp_path / "run")
     kept = journalled(tmp_path / "run")
-    assert {0, 1} <= set(kept)
+    assert len({0, 1, 2} & set(kept)) >= 2  # the other worker may have been at one of them
     assert 3 not in kept
     assert f"{len(kept)} finished episodes are kept" in caught.value.hint
 
@@ -186,7 +186,7 @@ def test_a_worker_that_dies_is_one_error_with_its_seeds(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match=r"ended by signal 9, at the episode with seed 3\n"):
         ran(subject, jobs=2, batch=1)
     pids = [int(p.name) for p in tmp_path.iterdir() if p.name.isdecimal()]
-    assert len(pids) == 3
+    assert len(pids) >= 2  # the other worker may not have begun
     assert gone([pid for pid in pids if pid != os.getpid()])
 
 
@@ -219,8 +219,9 @@ def test_a_worker_ends_when_nobody_holds_its_input() -> None:
     subject = pole(WORLD, {"step_s": 60.0})
     world = Environment(id=WORLD, kwargs={"step_s": 60.0})
     task = Task(agent=Entrant.of(subject, "loihi").maker(), environment=world, spec=None, batch=1)
-    worker = _Worker(_packed(task), _environ(1))
+    worker = _Worker(_environ(1))
     try:
+        worker.begin(_packed(task))
         assert "next" in worker.hear()
         worker.give(0)
         time.sleep(0.5)  # it is in a step that takes a minute
@@ -286,7 +287,8 @@ raise SystemExit(main(["run", "pole", "--episodes", "40", "--jobs", "2", "--batc
             if len(journalled(self.output)) >= 3 and len(self.workers()) == 2:
                 return self.workers()
             time.sleep(0.05)
-        raise AssertionError(f"the run did not begin: {self.process.poll()}")
+        self.process.kill()
+        raise AssertionError(f"the run did not begin: {self.process.communicate()[1]}")
 
     def end(self) -> None:
         with suppress(ProcessLookupError):

@@ -9,6 +9,7 @@ input, which the parent holds open, and on Linux the kernel kills it besides.
 from __future__ import annotations
 
 import copyreg
+import io
 import json
 import os
 import pickle
@@ -92,7 +93,7 @@ def play_apart(
 class _Worker:
     """A process at the other end of a pipe, and the seeds it is at."""
 
-    def __init__(self, task: bytes, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str]) -> None:
         self.pipe, theirs = Pipe()
         code = "from strl.loop.worker import main; main()"
         command = [sys.executable, "-P", "-c", code, str(theirs.fileno()), str(os.getpid())]
@@ -106,7 +107,10 @@ class _Worker:
             theirs.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         self.seeds: list[int] = []
-        with suppress(OSError):  # dead already: its end of the pipe says so
+
+    def begin(self, task: bytes) -> None:
+        """Say what to do; waits until the worker has read most of it, if it is long."""
+        with suppress(OSError):  # dead already: hear tells
             self.pipe.send_bytes(task)
 
     def hear(self) -> Message:
@@ -157,7 +161,9 @@ class _Crew:
         environ = _environ(count)
         try:
             for _ in range(count):
-                self._workers.append(_Worker(task, environ))
+                self._workers.append(_Worker(environ))
+            for worker in self._workers:
+                worker.begin(task)
         except BaseException:
             self.end()
             raise
@@ -216,8 +222,12 @@ class _Crew:
 
 
 def _packed(task: Task) -> bytes:
+    packed = io.BytesIO()
+    pickler = pickle.Pickler(packed)
+    pickler.dispatch_table = {**copyreg.dispatch_table, MappingProxyType: _reduced}
     try:
-        return pickle.dumps(task)
+        pickler.dump(task)
+        return packed.getvalue()
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise UsageError(
             f"{task.environment.id}: cannot be played by other processes: {error}",
@@ -233,8 +243,10 @@ def _environ(count: int) -> dict[str, str]:
     return {**dict.fromkeys(_THREADS, share), **os.environ, "PYTHONPATH": path}
 
 
+def _reduced(held: MappingProxyType[Any, Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """How a read-only mapping, which pickle does not know, travels."""
+    return _proxy, (dict(held),)
+
+
 def _proxy(held: dict[Any, Any]) -> MappingProxyType[Any, Any]:
     return MappingProxyType(held)
-
-
-copyreg.pickle(MappingProxyType, lambda held: (_proxy, (dict(held),)))
