@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from exporters.snntorch import logic, maps, neurons, recurrent  # each enters its handlers
+from exporters.snntorch import chip, logic, maps, neurons, recurrent  # each enters its handlers
 from exporters.snntorch.proof import prove
 from exporters.snntorch.translate import structure, to_network
 from strl.ir.network import Network
 from strl.policies.policy import SpikingPolicy
 
-__all__ = ["logic", "maps", "neurons", "prove", "recurrent", "to_network", "translate"]
+__all__ = ["chip", "logic", "maps", "neurons", "prove", "recurrent", "to_network", "translate"]
 
 
 def translate(policy: SpikingPolicy) -> tuple[Network, Mapping[str, Any]]:

@@ -64,7 +64,10 @@ class Build:
         name, layer = step.layer, self._layers[step.layer]
         taken = [self._taken(name, origin) for origin in step.origins]
         if len({value.shape for value in taken}) > 1:
-            raise ModelError(f"{name}: takes inputs of different shapes {[list(v.shape) for v in taken]}")
+            raise ModelError(
+                f"{name}: takes inputs of different shapes {[list(v.shape) for v in taken]}",
+                hint="nothing is broadcast in a network: bring them to one shape by layers",
+            )
         site = Site(
             shape=taken[0].shape,
             gives=step.gives,

@@ -2,7 +2,7 @@
 
 A handler takes the layer and the ``Site`` it stands at, and returns the ``Part`` of a network it is, or
 ``None`` where it passes its inputs on unchanged. Types are matched exactly: a subclass may compute something
-else. The handlers stand in ``maps``, ``logic``, ``neurons`` and ``recurrent``.
+else. The handlers stand in ``maps``, ``logic``, ``neurons``, ``recurrent`` and ``chip``.
 """
 
 from __future__ import annotations

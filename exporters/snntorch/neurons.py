@@ -37,7 +37,8 @@ def lapicque(module: snn.Lapicque, site: Site) -> Part:
     kept = 1 - step / (r * c)
     if not ((kept >= 0) & (kept <= 1)).all():
         raise ModelError(
-            f"its potential keeps 1 − time_step/(R·C) = {np.unique(kept)[0]:g} of itself, must lie in 0..1"
+            f"its potential keeps 1 − time_step/(R·C) = {np.unique(kept)[0]:g} of itself, must lie in 0..1",
+            hint="take a smaller time_step, or a greater R·C",
         )
     made = spiking(module, site, np.zeros(site.shape), late=True, beta=spread("R·C", kept, site.shape))
     gain = Scale(scale=r * (1 / (r * c)) * step)
@@ -108,7 +109,8 @@ def spiking(
         return _winner(module, rivals)
     if kind == "zero" and (limits < 0).any():
         raise ModelError(
-            f"threshold = {limits.min():g} with reset to zero: a neuron at 0 would reset without a spike"
+            f"threshold = {limits.min():g} with reset to zero: a neuron at 0 would reset without a spike",
+            hint="take thresholds of at least 0, or reset_mechanism='subtract'",
         )
     # What a Leaky keeps late it clears before it adds: the same spikes as resetting at once.
     waits = late and (kind == "subtract" or (kind == "zero" and whole))
@@ -124,6 +126,7 @@ def integrator(node: LIF) -> LIF:
         threshold=np.full(node.shape, np.inf),
         reset="none",
         reset_delay=False,
+        grain=node.grain,
     )
 
 
