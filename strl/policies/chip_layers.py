@@ -26,21 +26,33 @@ class ChipLinear(nn.Linear):
     Args:
         inputs, outputs, bias: as ``nn.Linear``'s.
         weight_bits: 2..8; weights and biases are −m..m steps, m = 2^(weight_bits − 1) − 1.
+        unit: what one step of its input is: 1 for spikes, an encoder's ``unit`` for its levels.
     """
 
-    def __init__(self, inputs: int, outputs: int, bias: bool = True, *, weight_bits: int = 8) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, bias: bool = True, *, weight_bits: int = 8, unit: float = 1.0
+    ) -> None:
         super().__init__(inputs, outputs, bias=bias)
         self.weight_bits = weight_bits
+        self.unit = unit
 
     def forward(self, input: Tensor) -> Tensor:
-        bias = None if self.bias is None else self.stored(self.bias)
-        return nn.functional.linear(input, self.stored(self.weight), bias)
+        return nn.functional.linear(input, self.stored_weight, self.stored_bias)
 
-    def stored(self, values: Tensor) -> Tensor:
-        """What the chip keeps of weights or biases, with their gradient."""
+    @property
+    def stored_weight(self) -> Tensor:
+        """What the chip keeps of the weights, with their gradient."""
+        return self._stored(self.weight, self.unit)
+
+    @property
+    def stored_bias(self) -> Tensor | None:
+        """The same of the biases."""
+        return None if self.bias is None else self._stored(self.bias, 1.0)
+
+    def _stored(self, values: Tensor, unit: float) -> Tensor:
         most = 2 ** (self.weight_bits - 1) - 1
         largest = values.detach().abs().amax().clamp(min=2.0**-20)
-        step = torch.exp2(torch.ceil(torch.log2(largest / most))).clamp(min=1 / SCALE)
+        step = torch.exp2(torch.ceil(torch.log2(largest / most))).clamp(min=1 / (SCALE * unit))
         return _through(values, torch.clamp(torch.round(values.detach() / step), -most, most) * step)
 
 

@@ -13,6 +13,7 @@ neuron that forgets. Everything is an integer LIF on a chip, and nothing but tha
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -40,6 +41,7 @@ class TransformerConfig:
         memory: least and greatest retention a tick of the memories, at the start.
         readout_beta: retention of the last layer, which never spikes.
         weight_bits: of every weight and bias, 2..8.
+        input_unit: what one level of the encoder is, see ``strl.codecs.Encoder``.
     """
 
     inputs: int
@@ -51,6 +53,7 @@ class TransformerConfig:
     memory: tuple[float, float] = (0.9, 0.999)
     readout_beta: float = 0.9
     weight_bits: int = 8
+    input_unit: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "memory", tuple(self.memory))
@@ -68,6 +71,8 @@ class TransformerConfig:
         for name, value in (("beta", self.beta), ("readout_beta", self.readout_beta), *_pair(self.memory)):
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
                 raise ModelError(f"transformer: {name} = {value!r}, must be at least 0 and below 1")
+        if not isinstance(self.input_unit, int | float) or not 0 < self.input_unit < math.inf:
+            raise ModelError(f"transformer: input_unit = {self.input_unit!r}, must be above 0")
 
     @property
     def depth(self) -> int:
@@ -133,7 +138,9 @@ class SpikingTransformer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
-        self.embed = ChipLinear(config.inputs, config.width, weight_bits=config.weight_bits)
+        self.embed = ChipLinear(
+            config.inputs, config.width, weight_bits=config.weight_bits, unit=config.input_unit
+        )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.last = _neurons(config.width, config.beta)
         self.head = ChipLinear(config.width, config.outputs, weight_bits=config.weight_bits)

@@ -1,4 +1,4 @@
-"""From an environment's name to the checkpoint of a spiking transformer, as ``strl.training.train`` to an MLP.
+"""From the name of an environment to the checkpoint of a spiking transformer; see ``strl.training.train``.
 
 The expert is trained in ``teacher``, which may show more than the environment itself, and answers with the
 probability of each action: where it hardly prefers one, the student need not either.
@@ -7,7 +7,7 @@ probability of each action: where it hardly prefers one, the student need not ei
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +178,7 @@ def _config(options: SequenceTraining, inputs: int, outputs: int) -> Transformer
 
 
 def _policy(options: SequenceTraining, semantics: Semantics) -> SpikingPolicy:
-    sizes = encoder(semantics.encoder).size, decoder(semantics.decoder).size
+    encode, decode = encoder(semantics.encoder), decoder(semantics.decoder)
     bits = options.weight_bits if options.weight_bits < 8 else None
-    module = SpikingTransformer(_config(options, *sizes))
+    module = SpikingTransformer(replace(_config(options, encode.size, decode.size), input_unit=encode.unit))
     return SpikingPolicy(module=module, semantics=semantics, weight_bits=bits)

@@ -1,0 +1,209 @@
+"""Signposted mazes: random, large, a new one every episode.
+
+The way is a matter of reading signs, so that a policy trained in some mazes can be right in every other. In
+one view the floor's colours repeat along the way and what is seen says what to do; in the other a sign stands
+only where a corridor begins and tells the turn at its end, so that only memory can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import depth_first_order, minimum_spanning_tree, shortest_path
+
+View = Literal["colours", "signs"]
+VIEWS: tuple[View, ...] = ("colours", "signs")
+MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))
+"""North, east, south, west: (row, column); of two optimal moves the first is the expert's."""
+COLOURS = 3
+"""Distances to the goal, modulo this: neighbours differ by one, so three tell nearer from farther."""
+BRANCHING = 0.1
+"""Share of a depth-first tree's links that is replaced."""
+SIZE_MAX = 101
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A maze, its goal and what its expert would do.
+
+    Args:
+        open: [rows, columns, 4], whether one can move there.
+        distance: [rows, columns], moves to the goal.
+        move: [rows, columns], the optimal one; of several the first. Meaningless at the goal.
+        start, goal: (row, column).
+    """
+
+    open: NDArray[np.bool_]
+    distance: NDArray[np.int64]
+    move: NDArray[np.int64]
+    start: tuple[int, int]
+    goal: tuple[int, int]
+
+
+def plan(size: int, loops: float, rng: np.random.Generator) -> Plan:
+    """A random maze of size × size cells: a spanning tree, and a share of the walls it leaves taken out.
+
+    Depth-first trees wind far and hardly branch; so a share of their links is left for others to replace.
+    """
+    cells = size * size
+    links = _links(size)
+    order = rng.permutation(cells)  # a random numbering makes the depth-first order a random one
+    ends = order[links]
+    grid = csr_array((np.ones(len(links)), (ends[:, 0], ends[:, 1])), (cells, cells))
+    _, before = depth_first_order(grid, int(rng.integers(cells)), directed=False)
+    deep = (before[ends[:, 0]] == ends[:, 1]) | (before[ends[:, 1]] == ends[:, 0])
+    cost = 1 + rng.random(len(links)) + ~(deep & (rng.random(len(links)) > BRANCHING))
+    tree = minimum_spanning_tree(csr_array((cost, (links[:, 0], links[:, 1])), (cells, cells)))
+    kept = np.asarray(tree[links[:, 0], links[:, 1]]).ravel() > 0
+    kept |= rng.random(len(links)) < loops
+    ways = links[kept]
+    maze = csr_array((np.ones(len(ways)), (ways[:, 0], ways[:, 1])), (cells, cells))
+    goal, start = (int(cell) for cell in rng.choice(cells, 2, replace=False))
+    away = shortest_path(maze, directed=False, unweighted=True, indices=goal).astype(np.int64)
+    distance = away.reshape(size, size)
+    passable = np.zeros((size, size, 4), bool)
+    for a, b in ways:
+        (row, column), down = divmod(int(a), size), b - a == size
+        passable[row, column, 2 if down else 1] = True
+        passable[row + down, column + (not down), 0 if down else 3] = True
+    nearer = passable & (_beside(distance) == distance[..., None] - 1)
+    return Plan(
+        open=passable,
+        distance=distance,
+        move=nearer.argmax(axis=2),
+        start=(start // size, start % size),
+        goal=(goal // size, goal % size),
+    )
+
+
+def _links(size: int) -> NDArray[np.int64]:
+    """Pairs of neighbouring cells, the western or northern one first: [links, 2]."""
+    cells = np.arange(size * size).reshape(size, size)
+    east = np.stack([cells[:, :-1].ravel(), cells[:, 1:].ravel()], axis=1)
+    south = np.stack([cells[:-1].ravel(), cells[1:].ravel()], axis=1)
+    return np.concatenate([east, south])
+
+
+def _beside(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The values of the four neighbours, −1 outside: [rows, columns, 4]."""
+    padded = np.pad(values, 1, constant_values=-1)
+    rows, columns = values.shape
+    return np.stack([padded[1 + r : 1 + r + rows, 1 + c : 1 + c + columns] for r, c in MOVES], axis=2)
+
+
+class Maze(gymnasium.Env[NDArray[np.float32], int]):
+    """A maze to find the goal of; every move costs 1, and one into a wall leads nowhere.
+
+    Observations are of zeros and ones. Both views begin with the open sides (4). ``colours``: the colour of
+    the floor here (3) and beyond each open side (4 × 3); the expert goes where the distance is one less.
+    ``signs``: beside every junction stands a sign with the way from here (4) and at the next junction on it
+    (4); elsewhere there is none, at junctions too. ``info["expert"]`` has the optimal move, for training and
+    for nobody else.
+
+    Args:
+        size: cells on a side, 3..101.
+        view: see above.
+        loops: share of a tree's walls that are missing; 0 leaves one way between any two cells.
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012  # Gymnasium's own name and type
+
+    def __init__(
+        self, *, size: int = 21, view: View = "colours", loops: float = 0.0, render_mode: str | None = None
+    ) -> None:
+        if not 3 <= size <= SIZE_MAX or not 0 <= loops <= 1 or view not in VIEWS:
+            raise ValueError(
+                f"size = {size}, must be 3..{SIZE_MAX}; loops = {loops}, must be 0..1; view = {view!r}, "
+                f"must be one of {', '.join(VIEWS)}"
+            )
+        self.size, self.view, self.loops, self.render_mode = size, view, loops, render_mode
+        features = 4 + COLOURS * 5 if view == "colours" else 4 + 8
+        self.observation_space = spaces.Box(0.0, 1.0, (features,), np.float32)
+        self.action_space = spaces.Discrete(4)
+        self._limit = 2 * size * size
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        super().reset(seed=seed)
+        self.plan = plan(self.size, self.loops, self.np_random)
+        self.cell, self._moves = self.plan.start, 0
+        return self._observation(), self._info()
+
+    def step(self, action: int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        if self.plan.open[(*self.cell, int(action))]:
+            self.cell = self._beyond(self.cell, int(action))
+        self._moves += 1
+        found = self.cell == self.plan.goal
+        return self._observation(), -1.0, found, not found and self._moves >= self._limit, self._info()
+
+    def render(self) -> NDArray[np.uint8]:
+        """The maze from above: walls black, the goal red, the agent blue, floor in its colours."""
+        return picture(self.plan, self.cell, colours=self.view == "colours")
+
+    def _beyond(self, cell: tuple[int, int], move: int) -> tuple[int, int]:
+        return cell[0] + MOVES[move][0], cell[1] + MOVES[move][1]
+
+    def _info(self) -> dict[str, Any]:
+        return {"expert": int(self.plan.move[self.cell]), "distance": int(self.plan.distance[self.cell])}
+
+    def _observation(self) -> NDArray[np.float32]:
+        sides = self.plan.open[self.cell]
+        seen = self._colours(sides) if self.view == "colours" else self._signs(sides)
+        return np.concatenate([sides, seen]).astype(np.float32)
+
+    def _colours(self, sides: NDArray[np.bool_]) -> NDArray[np.float64]:
+        kinds = np.eye(COLOURS)
+        here = kinds[self.plan.distance[self.cell] % COLOURS]
+        beyond = [
+            kinds[self.plan.distance[self._beyond(self.cell, k)] % COLOURS] * 1.0
+            if sides[k]
+            else np.zeros(COLOURS)
+            for k in range(4)
+        ]
+        return np.concatenate([here, *beyond])
+
+    def _signs(self, sides: NDArray[np.bool_]) -> NDArray[np.float64]:
+        sign = np.zeros((2, 4))
+        near = (self._beyond(self.cell, k) for k in np.flatnonzero(sides))
+        if not self._junction(self.cell) and any(self._junction(cell) for cell in near):
+            sign[0, self.plan.move[self.cell]] = 1.0
+            ahead = self._next_junction()
+            if ahead is not None:
+                sign[1, self.plan.move[ahead]] = 1.0
+        return sign.ravel()
+
+    def _junction(self, cell: tuple[int, int]) -> bool:
+        return bool(self.plan.open[cell].sum() > 2)
+
+    def _next_junction(self) -> tuple[int, int] | None:
+        """The first on the way from here to the goal, which ends the search."""
+        cell = self.cell
+        while cell != self.plan.goal:
+            cell = self._beyond(cell, int(self.plan.move[cell]))
+            if self._junction(cell):
+                return None if cell == self.plan.goal else cell
+        return None
+
+
+def picture(plan: Plan, cell: tuple[int, int], *, colours: bool = True, scale: int = 8) -> NDArray[np.uint8]:
+    """A plan as an image [height, width, 3], ``scale`` pixels a cell and a wall."""
+    size = len(plan.distance)
+    image = np.zeros((2 * size + 1, 2 * size + 1, 3), np.uint8)
+    floor = np.array([[255, 255, 255], [214, 228, 244], [244, 230, 206]], np.uint8)
+    shade = floor[plan.distance % COLOURS if colours else np.zeros_like(plan.distance)]
+    image[1::2, 1::2] = shade
+    image[2:-1:2, 1::2][plan.open[:-1, :, 2]] = 235
+    image[1::2, 2:-1:2][plan.open[:, :-1, 1]] = 235
+    image[2 * plan.goal[0] + 1, 2 * plan.goal[1] + 1] = (200, 40, 40)
+    image[2 * cell[0] + 1, 2 * cell[1] + 1] = (30, 80, 200)
+    return image.repeat(scale, 0).repeat(scale, 1)
