@@ -445,13 +445,13 @@ readout: count of lif2, ticks 2..5, unit 1.0
 populations
   input: source [2] offset=0 plane=0
   gate0: gate [1] offset=0 ticks=0..3
-  lif1: lif [3] offset=1 du=4095 dv=1024 vth=8128
-  lif2: lif [2] offset=2 du=2047 dv=2048 vth=8128
+  lif1: lif [3] offset=1 du=4095 dv=1024 vth=8192
+  lif2: lif [2] offset=2 du=2047 dv=2048 vth=8192
 
 synapses
-  fc1: input -> lif1 [3, 2] 8 bit exp=5 delay=1 dense weights=-254..254 nonzero=6 {fc1}
-  fc1.bias: gate0 -> lif1 [3, 1] 8 bit exp=3 delay=1 dense weights=-254..254 nonzero=2 {bias}
-  fc2: lif1 -> lif2 [2, 3] 8 bit exp=5 delay=1 dense weights=-254..254 nonzero=6 {fc2}
+  fc1: input -> lif1 [3, 2] 8 bit exp=6 delay=1 dense weights=-128..128 nonzero=6 {fc1}
+  fc1.bias: gate0 -> lif1 [3, 1] 8 bit exp=4 delay=1 dense weights=-128..128 nonzero=2 {bias}
+  fc2: lif1 -> lif2 [2, 3] 8 bit exp=6 delay=1 dense weights=-128..128 nonzero=6 {fc2}
 
 placement
   core 0: lif1 0..2

@@ -14,7 +14,7 @@ from strl.chip.spec import ChipSpec
 from strl.errors import BundleError
 from strl.ir.semantics import MAX_TICKS, Semantics
 from strl.quantize.convolution import Kernel
-from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse
+from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse, WindowKind
 from strl.quantize.neurons import (
     COMPUTING,
     REFRACTORY,
@@ -201,7 +201,7 @@ def _read_schedule(record: Mapping[str, Any]) -> Schedule:
 
 def _read_window(record: Mapping[str, Any]) -> ReadoutWindow:
     _text(record, "population")
-    _one_of(record, "kind", "count", "membrane")
+    _one_of(record, "kind", *get_args(WindowKind))
     _integer(record, "start", 0, TICKS_MAX)
     _integer(record, "stop", record["start"], TICKS_MAX)
     if not isinstance(record["unit"], float):

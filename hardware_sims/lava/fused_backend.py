@@ -40,7 +40,7 @@ class LavaFusedSession:
             "begin": shared((batch,), np.uint8),
             "spikes": shared(input_shape(program, batch), program.message),
             "raster": shared((batch, schedule.total, program.neurons), program.message),
-            "readout": shared((batch, read), np.int32),
+            "readout": shared((batch, *program.readout.shape(read)), np.int32),
             "ticks": shared((batch,), np.int64),
             "fired": shared((batch, program.neurons), np.int64),
             "active": shared((batch, len(program.populations)), np.int64),

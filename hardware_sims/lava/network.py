@@ -35,7 +35,7 @@ class StockNetwork:
         blanks: by synapse, what drops its messages from before a reset, where there could be any.
         raster: messages [ticks, neurons] in shared memory, one decision; what sources and gates do is written
             there before it, what the others did stands there after it.
-        membrane: int32 [n] in shared memory: the potential that is read out, where one is.
+        membrane: int32 [ticks, n] in shared memory: the potentials that are read out, where some are.
         driven: columns of the raster that belong to sources and gates.
         room: synapse → the columns of what it hears, and the greatest |message| for which it is exact.
     """
@@ -87,15 +87,15 @@ def build(program: Program, *, record: bool = True, ticks: int | None = None) ->
     computing = [p for p in program.populations if not isinstance(p.kind, HOSTED)]
     raster = shared((ticks or program.schedule.total, program.neurons), program.message)
     readout = program.readout
-    membrane = shared((program.population(readout.population).size,), np.int32)
-    reads = record and readout.kind == "membrane"
+    membrane = shared((len(readout.probed), program.population(readout.population).size), np.int32)
+    reads = record and bool(readout.probed)
     made = {p.name: neurons(p, program.schedule) for p in computing}
     joints = {s.name: synapse(program, s) for s in program.synapses}
     ears = host(
         raster,
         [slices[p.name] for p in hosted],
         [slices[p.name] for p in computing] if record else [],
-        (membrane, readout.stop - 1) if reads else None,
+        (membrane, readout.probed) if reads else None,
     )
     senders = {p.name: getattr(ears, played(k)) for k, p in enumerate(hosted)}
     senders |= {name: process.s_out for name, process in made.items()}

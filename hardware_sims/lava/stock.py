@@ -93,8 +93,10 @@ class LavaSession:
 
     def _readout(self, raster: Messages) -> NDArray[np.int32]:
         readout = self.program.readout
-        if readout.kind == "membrane":
+        if readout.kind == "potential":
             return self._network.membrane[None].copy()
+        if readout.kind == "membrane":
+            return self._network.membrane.sum(axis=0, dtype=np.int32)[None]  # of one tick, or of none
         window = raster[:, readout.start : readout.stop, self.program.slices[readout.population]]
         return np.asarray(window.sum(axis=1, dtype=np.int32))
 

@@ -163,15 +163,18 @@ class DefinitionSession:
         schedule, readout = self.program.schedule, self.program.readout
         raster = np.zeros((self.batch, schedule.total, self.program.neurons), self.program.message)
         silence = np.zeros_like(spikes[0])
-        membrane = np.zeros((self.batch, self.program.population(readout.population).size), np.int64)
+        read = self.program.population(readout.population).size
+        potentials = np.zeros((self.batch, len(readout.probed), read), np.int32)
         for tick in range(schedule.total):
             raster[:, tick] = self.tick(tick, spikes[tick] if tick < schedule.ticks else silence)
-            if readout.kind == "membrane" and tick == readout.stop - 1:
-                membrane = self.probe(readout.population)
-        window = raster[:, readout.start : readout.stop, self._slices[readout.population]]
-        count = window.sum(axis=1, dtype=np.int32)
-        value = count if readout.kind == "count" else membrane.astype(np.int32)
-        return Decision(readout=value, raster=raster)
+            if tick in readout.probed:
+                potentials[:, tick - readout.probed.start] = self.probe(readout.population)
+        if readout.kind == "count":
+            window = raster[:, readout.start : readout.stop, self._slices[readout.population]]
+            return Decision(readout=window.sum(axis=1, dtype=np.int32), raster=raster)
+        # A membrane is read after one tick, or after none.
+        membrane = potentials.sum(axis=1, dtype=np.int32)
+        return Decision(readout=membrane if readout.kind == "membrane" else potentials, raster=raster)
 
     def tick(self, tick: int, driven: Messages) -> Int:
         """Tick number ``tick`` of a decision, with source spikes [batch, inputs] → [batch, neurons]."""

@@ -76,9 +76,9 @@ class TorchSession:
         try:
             with exact(self.device):
                 self._drive(spikes)
-                potential = self._ticks()
+                potentials = self._ticks()
                 self._count()
-                decision = Decision(readout=self._readout(potential), raster=self._raster())
+                decision = Decision(readout=self._readout(potentials), raster=self._raster())
                 self._history[: self._past] = self._history[self.program.schedule.total :].clone()
         except torch.OutOfMemoryError as error:
             raise BackendError(
@@ -118,19 +118,23 @@ class TorchSession:
             column += source.size
 
     def _ticks(self) -> Tensor | None:
-        """Run all ticks; gives the potential that is read, where one is."""
+        """Run all ticks; gives the potentials that are read [batch, ticks, m], where some are."""
         readout = self.program.readout
-        potential = None
+        potentials = None
         for tick in range(self.program.schedule.total):
             row = self._past + tick
             for block in self._blocks:
                 block.collect(tick, self._history, row)
                 block.advance(tick, self._history[row])
                 member = readout.population in block.columns
-                if readout.kind == "membrane" and tick == readout.stop - 1 and member:
+                if tick in readout.probed and member:
                     assert isinstance(block, Leaky)
-                    potential = block.probe()[:, block.columns[readout.population]].to(torch.int32)
-        return potential
+                    now = block.probe()[:, block.columns[readout.population]].to(torch.int32)
+                    if potentials is None:
+                        shape = (self.batch, len(readout.probed), now.shape[1])
+                        potentials = torch.zeros(shape, dtype=torch.int32, device=self.device)
+                    potentials[:, tick - readout.probed.start] = now
+        return potentials
 
     def _count(self) -> None:
         for rows in torch.split(self._history[self._past :], 255):  # whose count fits a byte
@@ -141,13 +145,13 @@ class TorchSession:
                 self._active[:, self._numbers[name]] += block.active[:, here].sum(dim=1)
             block.active.zero_()
 
-    def _readout(self, potential: Tensor | None) -> NDArray[np.int32]:
+    def _readout(self, potentials: Tensor | None) -> NDArray[np.int32]:
         readout = self.program.readout
-        if potential is not None:
-            return _array(potential)
+        if potentials is not None:
+            return _array(potentials if readout.kind == "potential" else potentials[:, 0].contiguous())
         columns = self.program.slices[readout.population]
-        if readout.kind == "membrane":  # of no tick
-            return np.zeros((self.batch, columns.stop - columns.start), np.int32)
+        if readout.kind != "count":  # of no tick
+            return np.zeros((self.batch, *readout.shape(columns.stop - columns.start)), np.int32)
         rows = self._history[self._past + readout.start : self._past + readout.stop, :, columns]
         return _array(rows.sum(dim=0, dtype=torch.int64)).astype(np.int32)  # which wraps
 
@@ -169,7 +173,5 @@ def _check_readout(program: Program) -> None:
     readout = program.readout
     if not 0 <= readout.start <= readout.stop:
         raise BackendError(f"readout: ticks {readout.start}..{readout.stop} are not a window of a decision")
-    if readout.kind == "membrane" and not isinstance(
-        program.population(readout.population).kind, Lif | Ternary
-    ):
+    if readout.kind != "count" and not isinstance(program.population(readout.population).kind, Lif | Ternary):
         raise BackendError(f"readout: {readout.population!r} has no membrane")

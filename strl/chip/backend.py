@@ -26,7 +26,7 @@ class Decision:
     """What one decision of every slot left behind.
 
     Args:
-        readout: int32 [batch, m], see ``ReadoutWindow``.
+        readout: int32 [batch, m], or [batch, ticks, m] of ``potential``; see ``ReadoutWindow``.
         raster: ``Program.message`` [batch, ticks, neurons], the messages sent (uint8, 1 where a neuron
             spiked; int32 where a population's are graded), populations side by side in the program's
             order, all ticks of the decision.

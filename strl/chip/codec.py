@@ -20,6 +20,10 @@ def check_codec(semantics: Semantics, inputs: int, outputs: int) -> None:
         ModelError: it does not; says where.
     """
     spec, ticks = semantics.environment, semantics.ticks
+    if semantics.open_loop:
+        if (width := encoder(semantics.encoder).size) != inputs:
+            raise ModelError(f"codec: {width} channels in, the network has {inputs}")
+        return
     code, decode = encoder(semantics.encoder), decoder(semantics.decoder)
     if (code.size, decode.size) != (inputs, outputs):
         raise ModelError(

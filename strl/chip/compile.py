@@ -53,13 +53,15 @@ def compile_network(
     found = shapes(network)
     check_codec(semantics, size(found[network.input]), size(found[network.output]))
     code = encoder(semantics.encoder)
+    graded = semantics.open_loop and "levels" in chip.inputs
     grid = Grid(
         weight_bits=bits,
         exponents=(chip.limit("weight_exp_min"), chip.limit("weight_exp_max")),
         threshold_max=chip.limit("threshold_max"),
         resets=chip.resets,
+        inclusive=">=" in chip.comparisons,
     )
-    quantized = quantize(network, semantics, grid=grid, bits=code.bits, unit=code.unit)
+    quantized = quantize(network, semantics, grid=grid, bits=code.bits, unit=code.unit, graded=graded)
     quantized = with_formats(quantized)
     program = Program(
         chip=chip,

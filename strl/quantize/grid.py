@@ -13,6 +13,15 @@ Float = NDArray[np.float64]
 RESETS = ("zero", "zero late", "subtract", "subtract late", "once", "none")
 """How neurons can reset; ``late`` is in the tick after the spike."""
 
+COMPARISONS = (">", ">=")
+"""How a potential can be compared with the threshold for a spike."""
+
+INPUTS = ("spikes", "levels")
+"""What a source can send: spikes, or signed integers that the synapses multiply with."""
+
+ROUNDED = 1e-4
+"""How far from a whole number a number still stands for it: what single precision leaves of one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
@@ -23,6 +32,7 @@ class Grid:
         exponents: least and greatest weight exponent.
         threshold_max: greatest threshold mantissa.
         resets: those of ``RESETS`` that the neurons have.
+        inclusive: neurons that spike at their threshold, not only above it.
         sum_max: bound that the synaptic sum of a tick keeps, in every input (Loihi 1: 2¹⁵ − 1).
     """
 
@@ -30,6 +40,7 @@ class Grid:
     exponents: tuple[int, int] = (-7, 7)
     threshold_max: int = 131071
     resets: tuple[str, ...] = ("zero",)
+    inclusive: bool = False
     sum_max: int = 2**15 - 1
 
     @property

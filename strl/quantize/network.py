@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from strl.content import Content, readonly
 from strl.errors import ChipError
-from strl.ir.semantics import ReadoutKind, State
+from strl.ir.semantics import State
 from strl.quantize.convolution import Kernel
 from strl.quantize.neurons import COMPUTING, Gate, Kind, Product, count
 
 Format = Literal["dense", "sparse"]
+WindowKind = Literal["count", "membrane", "potential"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,15 +116,26 @@ class Schedule:
 class ReadoutWindow:
     """Ticks ``start``..``stop − 1`` of a decision in which ``population`` is read.
 
-    ``count`` is the spikes of each neuron in the window, ``membrane`` v after tick ``stop − 1``;
-    either, times ``unit``, is in the units of the float network.
+    ``count`` is the spikes of each neuron in the window, ``membrane`` v after tick ``stop − 1``, and
+    ``potential`` v after each tick; all times ``unit`` are in the units of the float network.
     """
 
     population: str
-    kind: ReadoutKind
+    kind: WindowKind
     start: int
     stop: int
     unit: float
+
+    @property
+    def probed(self) -> range:
+        """The ticks after which v is read."""
+        if self.kind == "count":
+            return range(0)
+        return range(self.start if self.kind == "potential" else max(self.stop - 1, 0), self.stop)
+
+    def shape(self, size: int) -> tuple[int, ...]:
+        """Of the read-out of a population of that size: (size,), or (ticks, size) of each tick's potential."""
+        return (self.stop - self.start, size) if self.kind == "potential" else (size,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -21,18 +21,18 @@ from strl.chip.spec import chip
 from strl.errors import ChipError
 from strl.ir.semantics import EnvironmentSpec, Readout, ReadoutKind, Semantics, State
 from strl.quantize.convolution import Kernel
-from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse
+from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse, WindowKind
 from strl.quantize.neurons import Gate, Graded, Lif, Neurons, Product, Reset, Source, Ternary, binary
 
 Rng = np.random.Generator
 
 KINDS = (
     *("subtract", "late", "once", "none", "ternary", "graded", "product"),
-    *("inclusive", "source", "message", "kernel", "sparse"),
+    *("inclusive", "potential", "source", "message", "kernel", "sparse"),
 )
-"""What ``random_program`` mixes in: four resets, three neurons, spikes at the threshold (``inclusive``),
-graded sources, and synapses that multiply with the message (``message``), share weights (``kernel``) or
-store only what is not 0 (``sparse``)."""
+"""What ``random_program`` mixes in: four resets, three neurons, spikes at the threshold (``inclusive``), a
+read-out of every tick (``potential``), graded sources, and synapses that multiply with the message
+(``message``), share weights (``kernel``) or store only what is not 0 (``sparse``)."""
 
 _NEURONS = frozenset(("subtract", "late", "once", "none", "ternary", "graded", "product"))
 
@@ -104,7 +104,9 @@ def _program(
     read = neurons[-1]
     start, stop = sorted(int(t) for t in rng.integers(0, schedule.total + 1, size=2))
     stateful = isinstance(read.kind, Lif | Ternary)
-    kind: ReadoutKind = "membrane" if rng.random() < 0.5 and stateful else "count"
+    kind: WindowKind = "membrane" if rng.random() < 0.5 and stateful else "count"
+    if kind == "membrane" and "potential" in kinds and rng.random() < 0.5:
+        kind = "potential"
     return Program(
         chip=chip("loihi1"),
         arithmetic="lava",
@@ -113,7 +115,7 @@ def _program(
         placement=(),
         schedule=schedule,
         readout=ReadoutWindow(population=read.name, kind=kind, start=start, stop=stop, unit=1.0),
-        semantics=_semantics(schedule, kind),
+        semantics=_semantics(schedule, "count" if kind == "count" else "membrane"),
     )
 
 

@@ -27,7 +27,7 @@ def host(
     raster: NDArray[Any],
     driven: Sequence[slice],
     recorded: Sequence[slice],
-    membrane: tuple[NDArray[np.int32], int] | None = None,
+    membrane: tuple[NDArray[np.int32], range] | None = None,
 ) -> Any:
     """A Lava process with the ports ``played_0``, … out and the ports ``heard_0``, … in.
 
@@ -35,7 +35,7 @@ def host(
         raster: messages [ticks, neurons] in shared memory; tick t of the decision reads and writes row t.
         driven: the columns that are sent out, one slice a port.
         recorded: the columns that are written, one slice a port.
-        membrane: where the RefPort ``potential`` writes what it reads [n] after a tick, and that tick.
+        membrane: where the RefPort ``potential`` writes what it reads after some ticks [ticks, n], and which.
     """
     return _classes(len(driven), len(recorded), membrane is not None)(raster, driven, recorded, membrane)
 
@@ -48,7 +48,7 @@ class _Host(AbstractProcess):  # type: ignore[misc]
         for number, columns in enumerate(recorded):
             setattr(self, heard(number), InPort(shape=(columns.stop - columns.start,)))
         if membrane:
-            self.potential = RefPort(shape=membrane[0].shape)
+            self.potential = RefPort(shape=membrane[0].shape[1:])
 
 
 class _HostModel(PyLoihiProcessModel):  # type: ignore[misc]
@@ -72,10 +72,11 @@ class _HostModel(PyLoihiProcessModel):  # type: ignore[misc]
             row[columns] = getattr(self, port).recv()
 
     def post_guard(self) -> bool:
-        return self._membrane is not None and self._tick == self._membrane[1]
+        return self._membrane is not None and self._tick in self._membrane[1]
 
     def run_post_mgmt(self) -> None:
-        self._membrane[0][:] = self.potential.read()
+        potentials, ticks = self._membrane
+        potentials[self._tick - ticks.start] = self.potential.read()
 
 
 def played(number: int) -> str:
