@@ -14,7 +14,6 @@ from strl.errors import ChipError, ModelError
 from strl.ir import LIF, Delay, Input, Linear, Network, Output
 from strl.ir.neurons import Reset
 from strl.ir.nodes import Node
-from strl.ir.passes.fold import fold
 from strl.ir.passes.schedule import offsets
 from strl.ir.reference import Reference
 from strl.ir.text import text
@@ -119,17 +118,6 @@ def test_biases_are_silent_in_rest_ticks() -> None:
     reference.tick(np.zeros((1, 1)), driven=True)
     reference.tick(np.zeros((1, 1)), driven=False)
     assert reference.potential("n1")[0, 0] == 0.5
-
-
-def test_fold_keeps_the_function() -> None:
-    rng = np.random.default_rng(2)
-    first = Linear(weight=rng.normal(size=(5, 4)), bias=rng.normal(size=5))
-    second = Linear(weight=rng.normal(size=(3, 5)), bias=rng.normal(size=3))
-    network = chain(first, second, lif(3), width=4)
-    folded = fold(network)
-    assert len(folded.of(Linear)) == 1
-    x = rng.normal(size=(50, 2, 4))
-    np.testing.assert_array_equal(spikes_of(network, x, "n2"), spikes_of(folded, x, "n2"))
 
 
 def test_offsets_are_the_longest_path_and_recurrence_needs_its_tick() -> None:

@@ -134,7 +134,7 @@ class ReadoutWindow:
         return range(self.start if self.kind == "potential" else max(self.stop - 1, 0), self.stop)
 
     def shape(self, size: int) -> tuple[int, ...]:
-        """Of the read-out of a population of that size: (size,), or (ticks, size) of each tick's potential."""
+        """Of the read-out of so many neurons: (size,), or (ticks, size) of each tick's potential."""
         return (self.stop - self.start, size) if self.kind == "potential" else (size,)
 
 
