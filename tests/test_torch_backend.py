@@ -184,6 +184,20 @@ def test_a_device_that_is_not_there_is_refused(name: str, monkeypatch: pytest.Mo
         backend("torch").load(random_program(0))
 
 
+def test_memory_that_does_not_suffice_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("no memory")
+
+    program = random_program(0)
+    session = TorchBackend("cpu").load(program, batch=2)
+    monkeypatch.setattr(session, "_drive", full)
+    with pytest.raises(BackendError, match="2 slots do not fit the memory of cpu"):
+        session.run(random_spikes(program, 0, batch=2))
+    monkeypatch.setattr("hardware_sims.torch.session.blocks", full)
+    with pytest.raises(BackendError, match="9 slots do not fit the memory of cpu"):
+        TorchBackend("cpu").load(program, batch=9)
+
+
 def test_close_gives_memory_back() -> None:
     session = TorchBackend("cpu").load(random_program(0), batch=4)
     session.close()

@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -29,12 +29,13 @@ def main() -> None:
         _play(pipe)
         _say(pipe, done=True)
     except (EOFError, BrokenPipeError):
-        os._exit(1)  # nobody is left to hear of it
+        os._exit(1)  # the parent is gone
     except BaseException as error:  # noqa: BLE001 (handed to the parent, who raises it)
         hint = error.hint if isinstance(error, StrlError) else ""
         text = error.message if isinstance(error, StrlError) else str(error)
         trace = "".join(traceback.format_exception(error))
-        _say(pipe, error=type(error).__name__, message=text, hint=hint, trace=trace)
+        with suppress(OSError):  # nobody may be left to hear of it
+            _say(pipe, error=type(error).__name__, message=text, hint=hint, trace=trace)
 
 
 def _play(pipe: Connection) -> None:
