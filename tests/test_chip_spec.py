@@ -6,15 +6,18 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from strl.chip.compile import compile_network
 from strl.chip.fit import utilization
 from strl.chip.limits import RANGES
-from strl.chip.place import place
+from strl.chip.place import place, usage
 from strl.chip.spec import chip, chips, parse
 from strl.cli import main
 from strl.errors import ChipError
+from strl.quantize.network import Population, QuantizedNetwork, ReadoutWindow, Schedule, Synapse
+from strl.quantize.neurons import Lif, Source
 from strl.testing.policies import pole_network, pole_semantics
 
 LOIHI = chip("loihi1").toml
@@ -102,14 +105,43 @@ def test_a_file_that_is_no_text_ends_a_command_with_one_line(
 
 
 def test_a_core_sends_to_no_more_than_it_has_axons_for() -> None:
-    """16 hidden neurons, one core to reach: 16 axons."""
-    enough = parse(with_limit("output_axons", limit("16")), "mine")
-    compiled = compile_network(pole_network(), pole_semantics(), enough)
-    found = utilization(compiled)["each"][0]["limits"]["output_axons"]
-    assert found == {"used": 16, "limit": 16, "share": 1.0}
-    short = parse(with_limit("output_axons", limit("15")), "mine")
-    with pytest.raises(ChipError, match=r"core 0 \(lif1, lif2\): needs 16 output axons, .* has 15"):
-        compile_network(pole_network(), pole_semantics(), short)
+    """16 hidden neurons, one core to reach: 16 axons. Where a core has 10, they go on two."""
+
+    def cores(axons: int) -> list[dict[str, object]]:
+        spec = parse(with_limit("output_axons", limit(str(axons))), "mine")
+        each = utilization(compile_network(pole_network(), pole_semantics(), spec))["each"]
+        return [core["limits"]["output_axons"] for core in each]
+
+    assert cores(16) == [{"used": 16, "limit": 16, "share": 1.0}]
+    assert [core["used"] for core in cores(10)] == [10, 6]
+
+
+def test_a_wide_layer_before_a_wide_one_is_spread_until_its_axons_suffice() -> None:
+    """1000 neurons that reach 9 cores need 9000 axons, of which a core has 4096."""
+    spec = chip("loihi1")
+    rng = np.random.default_rng(0)
+    lif = Lif(du=np.full(1000, 4095), dv=np.full(1000, 4096), vth=np.full(1000, 64))
+    network = QuantizedNetwork(
+        populations=(
+            Population(name="in", size=1, kind=Source()),
+            Population(name="a", size=1000, kind=lif, offset=1),
+            Population(name="b", size=1000, kind=lif, offset=2),
+        ),
+        synapses=(
+            Synapse(name="x", pre="in", post="a", weight=np.ones((1000, 1), np.int16)),
+            Synapse(name="y", pre="a", post="b", weight=rng.integers(-256, 255, (1000, 1000))),
+        ),
+        schedule=Schedule(ticks=1, total=3, state="reset"),
+        readout=ReadoutWindow(population="b", kind="count", start=2, stop=3, unit=1.0),
+        error={},
+    )
+    placed = place(network, spec)
+    for use in usage(network, placed).values():
+        assert all(amount <= spec.limit(name) for name, amount in use.amounts().items())
+    senders = {p.core for p in placed if p.population == "a"}
+    listeners = {p.core for p in placed if p.population == "b"}
+    assert len(senders) == 3
+    assert len(listeners) == 9
 
 
 def test_a_delay_the_chip_has_not() -> None:

@@ -6,7 +6,7 @@ next is opened. What a core holds is decided by the limits of the chip's TOML al
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from strl.chip.memory import best_format, words
@@ -49,34 +49,48 @@ def with_formats(network: QuantizedNetwork) -> QuantizedNetwork:
 def place(network: QuantizedNetwork, chip: ChipSpec) -> tuple[Part, ...]:
     """Neurons on cores.
 
+    How many cores a population sends to is known only when those are filled, so where a core turns out to
+    send to more than it can, all are filled once more with what was learnt.
+
     Raises:
-        ChipError: a delay that the chip has not, a neuron that fits no core, more cores than the chip has, or
-            a core that sends to too many others; says the limit that binds.
+        ChipError: a delay that the chip has not, a neuron that fits no core, or more cores than the chip has;
+            says the limit that binds.
     """
     for synapse in network.synapses:
         if synapse.delay > chip.limit("delay_max"):
             raise ChipError(
                 f"{synapse.name}: delay = {synapse.delay} ticks, {chip.name} has {chip.limit('delay_max')}"
             )
+    reach: dict[str, int] = {}
+    while True:
+        parts = _filled(network, chip, reach)
+        if all(use.output_axons <= chip.limit("output_axons") for use in usage(network, parts).values()):
+            return parts
+        found = _reach(network, parts)
+        reach = {p.name: max(reach.get(p.name, 0), found.get(p.name, 0)) for p in network.populations}
+
+
+def _filled(network: QuantizedNetwork, chip: ChipSpec, reach: Mapping[str, int]) -> tuple[Part, ...]:
+    """One core after the other, each as full as it gets where populations send to ``reach`` cores."""
     parts: list[Part] = []
     core, use = 0, CoreUse()
     for population in network.populations:
         if not isinstance(population.kind, COMPUTING):
             continue
         incoming = [s for s in network.synapses if s.post == population.name]
+        cores = reach.get(population.name, 0)
         start = 0
         while start < population.size:
-            stop = _fill(population, incoming, start, use, chip)
+            stop = _fill(population, incoming, start, use, chip, cores)
             if stop > start:
                 parts.append(Part(population=population.name, start=start, stop=stop, core=core))
-                use = added(use, population, incoming, start, stop)
+                use = added(use, population, incoming, start, stop, reach=cores)
                 start = stop
             elif use.compartments:
                 core, use = core + 1, CoreUse()
             else:
-                raise _too_large(population, incoming, start, chip)
+                raise _too_large(population, incoming, start, chip, cores)
     _within(chip, core + 1)
-    _check_output(network, tuple(parts), chip)
     return tuple(parts)
 
 
@@ -84,17 +98,18 @@ def usage(network: QuantizedNetwork, placement: tuple[Part, ...]) -> dict[int, C
     """What every core in use holds."""
     by_name = {p.name: p for p in network.populations}
     found: dict[int, CoreUse] = {}
+    reach = _reach(network, placement)
     for part in placement:
         incoming = [s for s in network.synapses if s.post == part.population]
-        use = found.get(part.core, CoreUse())
-        found[part.core] = added(use, by_name[part.population], incoming, part.start, part.stop)
-    for core, axons in _output_axons(network, placement).items():
-        found[core].output_axons = axons
+        use, cores = found.get(part.core, CoreUse()), reach.get(part.population, 0)
+        found[part.core] = added(use, by_name[part.population], incoming, part.start, part.stop, reach=cores)
     return found
 
 
-def added(use: CoreUse, population: Population, incoming: list[Synapse], start: int, stop: int) -> CoreUse:
-    """A core's use with neurons ``start``..``stop − 1`` of a population on it as well."""
+def added(
+    use: CoreUse, population: Population, incoming: list[Synapse], start: int, stop: int, *, reach: int = 0
+) -> CoreUse:
+    """A core's use with neurons ``start``..``stop − 1`` of a population, sending to ``reach`` cores."""
     kind = population.kind
     assert isinstance(kind, COMPUTING)
     profiles, thresholds = _distinct(kind, slice(start, stop))
@@ -102,6 +117,7 @@ def added(use: CoreUse, population: Population, incoming: list[Synapse], start: 
         compartments=use.compartments + stop - start,
         synapse_words=use.synapse_words + sum(words(s, start, stop, s.format) for s in incoming),
         input_axons=use.input_axons + sum(s.shape[1] for s in incoming),
+        output_axons=use.output_axons + reach * (stop - start),
         profiles=use.profiles | profiles,
         thresholds=use.thresholds | thresholds,
     )
@@ -120,11 +136,13 @@ def _distinct(kind: Neurons, here: slice) -> tuple[set[tuple[int, ...]], set[int
     return profiles, {int(t) for t in kind.vth[here]}
 
 
-def _fill(population: Population, incoming: list[Synapse], start: int, use: CoreUse, chip: ChipSpec) -> int:
+def _fill(
+    population: Population, incoming: list[Synapse], start: int, use: CoreUse, chip: ChipSpec, reach: int
+) -> int:
     """The greatest stop such that the core still holds neurons start..stop − 1 (``start`` if none)."""
 
     def fits(stop: int) -> bool:
-        amounts = added(use, population, incoming, start, stop).amounts()
+        amounts = added(use, population, incoming, start, stop, reach=reach).amounts()
         return all(amount <= chip.limit(name) for name, amount in amounts.items())
 
     if fits(population.size):
@@ -140,39 +158,27 @@ def _bisect(holds: Callable[[int], bool], low: int, high: int) -> int:
     return low
 
 
-def _too_large(population: Population, incoming: list[Synapse], start: int, chip: ChipSpec) -> ChipError:
-    amounts = added(CoreUse(), population, incoming, start, start + 1).amounts()
+def _too_large(
+    population: Population, incoming: list[Synapse], start: int, chip: ChipSpec, reach: int
+) -> ChipError:
+    amounts = added(CoreUse(), population, incoming, start, start + 1, reach=reach).amounts()
     over = next(name for name, amount in amounts.items() if amount > chip.limit(name))
     return ChipError(
         f"{population.name}: one neuron needs {amounts[over]} {over.replace('_', ' ')}, "
         f"a core of {chip.name} has {chip.limit(over)}",
-        hint="give its layer fewer inputs",
+        hint="give its layer fewer outputs" if over == "output_axons" else "give its layer fewer inputs",
     )
 
 
-def _output_axons(network: QuantizedNetwork, placement: tuple[Part, ...]) -> dict[int, int]:
-    """Core → output axons: one for each of its neurons and each core that the neuron's population reaches."""
+def _reach(network: QuantizedNetwork, placement: tuple[Part, ...]) -> dict[str, int]:
+    """Population → cores that it sends to; each of its neurons is taken to need an axon for each of them."""
     homes: dict[str, set[int]] = {}
     for part in placement:
         homes.setdefault(part.population, set()).add(part.core)
-    reached: dict[str, set[int]] = {}
+    found: dict[str, set[int]] = {}
     for synapse in network.synapses:
-        reached.setdefault(synapse.pre, set()).update(homes.get(synapse.post, ()))
-    found: dict[int, int] = dict.fromkeys((part.core for part in placement), 0)
-    for part in placement:
-        found[part.core] += (part.stop - part.start) * len(reached.get(part.population, ()))
-    return found
-
-
-def _check_output(network: QuantizedNetwork, placement: tuple[Part, ...], chip: ChipSpec) -> None:
-    limit = chip.limit("output_axons")
-    for core, axons in _output_axons(network, placement).items():
-        if axons > limit:
-            names = ", ".join(sorted({p.population for p in placement if p.core == core}))
-            raise ChipError(
-                f"core {core} ({names}): needs {axons} output axons, a core of {chip.name} has {limit}",
-                hint="use smaller layers after it, so that they take fewer cores",
-            )
+        found.setdefault(synapse.pre, set()).update(homes.get(synapse.post, ()))
+    return {name: len(cores) for name, cores in found.items()}
 
 
 def _within(chip: ChipSpec, cores: int) -> None:
