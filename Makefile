@@ -7,7 +7,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := dev,lava,video
+EXTRAS := dev,lava,onnx,video
 OUT ?= runs/demo
 
 # The first Python that is new enough; the pins are tested with 3.11. `make install PYTHON=…` overrides.

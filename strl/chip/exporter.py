@@ -7,6 +7,7 @@ strl imports them by name.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -108,9 +109,25 @@ def frontend(name: str = "snntorch") -> Frontend:
     return found
 
 
-def exporter(name: str) -> Exporter:
-    """The exporter of that name; raises ``UsageError`` where there is none."""
-    made: Exporter = _entry(EXPORTERS, "target", name)()
+def exporter(name: str, **options: bool) -> Exporter:
+    """The exporter of that name.
+
+    Args:
+        name: of its entry point.
+        options: what is asked of it beyond its default, as its constructor takes them.
+
+    Raises:
+        UsageError: there is none, or it has no such option.
+    """
+    kind = _entry(EXPORTERS, "target", name)
+    known = inspect.signature(kind).parameters if options else {}
+    for option in options:
+        if option not in known:
+            raise UsageError(
+                f"--{option}: target {name!r} has no such option",
+                hint="`strl export --help` says which has it",
+            )
+    made: Exporter = kind(**options)
     return made
 
 
