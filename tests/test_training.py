@@ -300,7 +300,7 @@ def test_a_damaged_run_says_what_to_do(tmp_path: Path) -> None:
             "needs at least 3128750 synapse words, loihi1 has 2097152",
         ),
         (["--env", "CartPole-v1", "--hidden", "65536,65536"], 4, "compartments, loihi1 has 131072"),
-        (["--env", "CartPole-v1", "--hidden", "4097"], 4, "one neuron needs 4097 input axons"),
+        (["--env", "CartPole-v1", "--hidden", "4097"], 4, "one neuron needs 4098 input axons"),
         (["--env", "CartPole-v1", "-o", "no/such/folder/x"], 2, "there is no folder"),
     ],
 )
