@@ -39,6 +39,8 @@ class Layout:
         rows, patches, table: the weights, see ``weights``.
         parameters: int32 [4, blocks, LANES].
         first: block at which the parameters, and the state, of each computing population begin, by name.
+        most, plane, order: blocks of the largest population, entries of the largest plane and order of events
+            that a synapse needs.
         ring: ticks of spikes that are kept, a power of two above the longest delay.
         plain: all neurons are LIF that reset to zero at once, and all synapses dense and for spikes.
     """
@@ -51,6 +53,9 @@ class Layout:
     table: NDArray[np.int32]
     parameters: NDArray[np.int32]
     first: dict[str, int]
+    most: int
+    plane: int
+    order: int
     ring: int
     plain: bool
 
@@ -69,6 +74,9 @@ def layout(program: Program) -> Layout:
             parameters.append(_parameters(population.kind))
     weights = Weights()
     populations, synapses = _tables(program, first, weights)
+    planes = synapses[:, [columns.GROUPS, columns.HEIGHT, columns.WIDTH]].prod(axis=1)
+    orders = synapses[:, columns.GRID] + 1 + 2 * populations[synapses[:, columns.PRE], columns.SIZE]
+    most = int(populations[:, columns.BLOCKS].max())
     longest = max((s.delay for s in program.synapses), default=1)
     return Layout(
         schedule=_schedule(program, first),
@@ -77,6 +85,9 @@ def layout(program: Program) -> Layout:
         **weights.finish(),
         parameters=np.concatenate(parameters, axis=1),
         first=first,
+        most=most,
+        plane=max(most * LANES, int(planes.max(initial=0))),
+        order=int(orders.max(initial=0)),
         ring=1 << longest.bit_length(),
         plain=bool((populations[:, columns.KIND] <= columns.LIF).all())
         and not synapses[:, [columns.FORM, columns.WEIGHTED, columns.PORT]].any(),
@@ -187,18 +198,18 @@ def _schedule(program: Program, first: dict[str, int]) -> Table:
     kind = program.population(readout.population).kind
     if not 0 <= readout.start <= readout.stop:
         raise BackendError(f"readout: ticks {readout.start}..{readout.stop} are not a window of a decision")
-    if readout.kind == "membrane" and not isinstance(kind, Lif | Ternary):
+    probed = readout.probed
+    if readout.kind != "count" and not isinstance(kind, Lif | Ternary):
         raise BackendError(f"readout: {readout.population!r} has no membrane")
-    membrane = first[readout.population] if readout.kind == "membrane" else NEVER
     return np.array(
         [
             schedule.ticks,
             schedule.total,
             here.start,
             here.stop - here.start,
-            readout.start,
+            readout.start if readout.kind == "count" else probed.start,
             readout.stop,
-            membrane,
+            NEVER if readout.kind == "count" else first[readout.population],
         ],
         np.int64,
     )

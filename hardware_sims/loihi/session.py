@@ -20,13 +20,15 @@ from hardware_sims.loihi.inputs import (
 from hardware_sims.loihi.kernel.columns import LANES
 from hardware_sims.loihi.kernel.messages import valid
 from hardware_sims.loihi.kernel.run import run
-from hardware_sims.loihi.layout import layout
+from hardware_sims.loihi.layout import Layout, layout
 from strl.chip.backend import Counts, Decision
 from strl.chip.program import Messages, Program
 from strl.quantize.neurons import Lif, Ternary
 
 SHARE = 65_536
 """Neuron updates a decision that make a thread worth waking: about 100 µs, twice what waking takes."""
+
+NO_LEVELS = np.zeros((0, 0, 0), np.int32)
 
 
 class LoihiSession:
@@ -45,36 +47,39 @@ class LoihiSession:
         self._total = program.schedule.total
         self._input_shape = input_shape(program, batch)
         self._raster_shape = (batch, self._total, program.neurons)
-        self._readout_shape = (batch, program.population(program.readout.population).size)
+        read = program.population(program.readout.population).size
+        self._readout_shape = (batch, *program.readout.shape(read))
         self._began = np.zeros(batch, np.int64)
-        self._spikes = np.zeros((batch, program.neurons), np.int64)
-        self._active = np.zeros((batch, len(program.populations)), np.int64)
-        blocks = plan.parameters.shape[1]
-        self._u = np.zeros((batch, blocks, LANES), np.int32)
-        self._v = np.zeros((batch, blocks, LANES), np.int32)
-        self._held = np.zeros((batch, blocks, LANES), np.int32) if program.arithmetic == "loihi1" else None
-        # Of the last ticks, the indices of the neurons that spiked, what the graded ones sent, and how many
-        # of each population did.
-        self._events = np.zeros((batch, plan.ring, program.neurons), np.int32)
-        graded = program.neurons if program.message is np.int32 else 0
+        self._message = program.message
+        # Spikes of each neuron and active neurons of each population, side by side.
+        self._counts = np.zeros((batch, program.neurons + len(program.populations)), np.int64)
+        # u and v, and in ``loihi1`` for how long v is held.
+        shape = (plan.parameters.shape[1], LANES)
+        self._state = np.zeros((batch, 2, *shape), np.int32)
+        self._held = np.zeros((batch, *shape), np.int32) if program.arithmetic == "loihi1" else None
+        # Of the last ticks, the indices of the neurons that spiked, then how many of each population did; and
+        # what the graded ones sent.
+        self._events = np.zeros((batch, plan.ring, self._counts.shape[1]), np.int32)
+        graded = program.neurons if self._message is np.int32 else 0
         self._values = None if plan.plain else np.zeros((batch, plan.ring, graded), np.int32)
-        self._event_counts = np.zeros((batch, plan.ring, len(program.populations)), np.int32)
         # What the kernel takes in every call, in its order.
-        weights = (plan.rows, plan.patches, plan.table)
-        self._plan = (plan.schedule, plan.populations, plan.synapses, *weights, plan.parameters)
-        history = (self._events, self._values, self._event_counts)
-        self._state = (self._u, self._v, self._held, *history, self._spikes, self._active)
+        tables, weights = (
+            (plan.schedule, plan.populations, plan.synapses),
+            (plan.rows, plan.patches, plan.table),
+        )
+        state = (self._state, self._held, self._events, self._values, self._counts)
         self._slots = _shares(program, batch, threads)
+        self._arrays = (*tables, *weights, plan.parameters, *state, *_scratch(plan, len(self._slots)))
         self._pool = ThreadPoolExecutor(len(self._slots) - 1) if len(self._slots) > 1 else None
         self._compile()
 
     @property
     def u(self) -> Mapping[str, NDArray[np.int32]]:
-        return self._by_name(self._u)
+        return self._by_name(self._state[:, 0])
 
     @property
     def v(self) -> Mapping[str, NDArray[np.int32]]:
-        return self._by_name(self._v)
+        return self._by_name(self._state[:, 1])
 
     @property
     def held(self) -> Mapping[str, NDArray[np.int32]]:
@@ -93,23 +98,25 @@ class LoihiSession:
 
     def reset(self, slots: Sequence[int] | None = None) -> None:
         index = slot_indices(slots, self.batch)
-        for state in (self._u, self._v, self._held, self._event_counts, self._spikes, self._active):
-            if state is not None:
-                state[index] = 0
+        self._state[index] = 0
+        if self._held is not None:
+            self._held[index] = 0
+        self._events[index, :, self.program.neurons :] = 0
+        self._counts[index] = 0
         self._began[index] = self._clock
 
     def run(self, spikes: Messages) -> Decision:
-        check_shape(spikes, self._input_shape, self.program.message)
+        check_shape(spikes, self._input_shape, self._message)
         if not (spikes.flags.c_contiguous and spikes.flags.writeable):
             spikes = np.array(spikes, order="C")  # numba would compile a variant for each such kind
-        raster = np.empty(self._raster_shape, self.program.message)
+        raster = np.empty(self._raster_shape, self._message)
         readout = np.zeros(self._readout_shape, np.int32)
         if spikes.dtype != np.uint8 or not valid(spikes):
             check_values(spikes, self.program)  # says which
         driven, levels = _divided(spikes)
-        arrays = (self._clock, *self._plan, *self._state, driven, levels, raster, readout)
+        arrays = (self._clock, *self._arrays, driven, levels, raster, readout.reshape(self.batch, -1))
         if self._pool is None:
-            run(0, self.batch, *arrays)
+            run(0, 0, self.batch, *arrays)
         else:
             self._share(self._pool, arrays)
         self._clock += self._total
@@ -117,7 +124,8 @@ class LoihiSession:
 
     def counts(self) -> Counts:
         ticks = self._clock - self._began
-        return Counts(ticks=ticks, spikes=self._spikes.copy(), active=self._active.copy())
+        spikes, active = np.split(self._counts.copy(), [self.program.neurons], axis=1)
+        return Counts(ticks=ticks, spikes=spikes, active=active)
 
     def close(self) -> None:
         if self._pool is not None:
@@ -126,16 +134,16 @@ class LoihiSession:
 
     def _compile(self) -> None:
         """Load the compiled kernel now, by running it on no slot, so that no decision waits for it."""
-        spikes = np.zeros(self._input_shape, self.program.message)
-        raster = np.empty(self._raster_shape, self.program.message)
+        spikes = np.zeros(self._input_shape, self._message)
+        raster = np.empty(self._raster_shape, self._message)
         readout = np.empty(self._readout_shape, np.int32)
         if spikes.dtype == np.uint8:
             valid(spikes)
-        run(0, 0, self._clock, *self._plan, *self._state, *_divided(spikes), raster, readout)
+        run(0, 0, 0, self._clock, *self._arrays, *_divided(spikes), raster, readout.reshape(self.batch, -1))
 
     def _share(self, pool: ThreadPoolExecutor, arrays: tuple[Any, ...]) -> None:
-        waiting = [pool.submit(run, low, high, *arrays) for low, high in self._slots[1:]]
-        run(*self._slots[0], *arrays)
+        waiting = [pool.submit(run, k, *self._slots[k], *arrays) for k in range(1, self.threads)]
+        run(0, *self._slots[0], *arrays)
         for future in waiting:
             future.result()
 
@@ -146,10 +154,18 @@ class LoihiSession:
         return {name: flat[:, at : at + self.program.population(name).size] for name, at in first.items()}
 
 
+def _scratch(plan: Layout, threads: int) -> tuple[NDArray[Any], ...]:
+    """What each thread works in: blocks of numbers, of flags, an order of events, a plane of sums."""
+    blocks = np.zeros((threads, 3, plan.most, LANES), np.int32)
+    flags = np.zeros((threads, 3, plan.most, LANES), np.uint8)
+    flags[:, 2] = 1
+    return blocks, flags, np.zeros((threads, plan.order), np.int32), np.zeros((threads, plan.plane), np.int32)
+
+
 def _divided(messages: Messages) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Input as the kernel takes it: as spikes, and as levels where some are."""
     if messages.dtype == np.uint8:
-        return messages.view(np.uint8), np.zeros((0, 0, 0), np.int32)
+        return messages.view(np.uint8), NO_LEVELS
     return (messages != 0).astype(np.uint8), messages.view(np.int32)
 
 

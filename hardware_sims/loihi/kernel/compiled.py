@@ -17,12 +17,16 @@ STAMP = hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdiges
 """Of all that a compiled function may be made of; numba itself asks only for the file it stands in."""
 
 
-def compiled(function: Callable[..., Any], **options: Any) -> Any:
-    """``function`` compiled, from numba's cache on disk where there is a folder for one."""
+def compiled(function: Callable[..., Any]) -> Any:
+    """``function`` compiled, from numba's cache on disk where there is a folder for one.
+
+    It allocates nothing and counts no references to arrays (``_nrt``), which would take it longer than the
+    work on a small network.
+    """
     try:
-        dispatcher = numba.njit(cache=True, nogil=True, **options)(function)
+        dispatcher = numba.njit(cache=True, nogil=True, _nrt=False)(function)
     except RuntimeError:  # numba: "no locator available", where neither folder it would use is writable
-        return numba.njit(nogil=True, **options)(function)
+        return numba.njit(nogil=True, _nrt=False)(function)
     save = dispatcher._cache.save_overload
 
     def save_if_possible(*compilation):
@@ -34,8 +38,13 @@ def compiled(function: Callable[..., Any], **options: Any) -> Any:
     return dispatcher
 
 
+def part(function: Callable[..., Any]) -> Any:
+    """A function that stands apart to be read, and is put into those that call it by the compiler."""
+    return numba.njit(nogil=True, forceinline=True, _nrt=False)(function)
+
+
 def inlined(function: Callable[..., Any]) -> Any:
-    """A function that takes or answers vectors, put into those that call it.
+    """A function that takes or answers vectors, put into those that call it before anything is compiled.
 
     Handed over in many registers, part of a vector arrives wrong (seen with LLVM 22 and 64 lanes).
     """

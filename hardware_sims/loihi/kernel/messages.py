@@ -63,16 +63,16 @@ def valid(spikes):
 
 
 @compiled
-def tally(raster, slot, readout, schedule, spike_counts):
+def tally(raster, readout, schedule, counts):
     """Add a decision's raster to the counts of spikes, and to its read-out where that counts them."""
-    for tick in range(raster.shape[1]):
+    for tick in range(raster.shape[0]):
         if raster.itemsize == 1:  # spikes
-            for j in range(raster.shape[2]):
-                spike_counts[slot, j] += raster[slot, tick, j]
+            for j in range(raster.shape[1]):
+                counts[j] += raster[tick, j]
         else:
-            for j in range(raster.shape[2]):
-                spike_counts[slot, j] += raster[slot, tick, j] != 0
+            for j in range(raster.shape[1]):
+                counts[j] += raster[tick, j] != 0
     if schedule[READ_MEMBRANE] < 0:
         for tick in range(schedule[READ_FROM], schedule[READ_TO]):
             for j in range(schedule[READ_SIZE]):
-                readout[slot, j] += raster[slot, tick, schedule[READ_COLUMN] + j]
+                readout[j] += raster[tick, schedule[READ_COLUMN] + j]

@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy import int32, uint8
-
 from hardware_sims.loihi.kernel.columns import (
     BLANK_FROM,
     BLANK_TO,
@@ -15,15 +12,13 @@ from hardware_sims.loihi.kernel.columns import (
     DELAY,
     FIRST,
     GATE,
-    GRID,
-    GROUPS,
-    HEIGHT,
     KIND,
     LANES,
     LEVELS,
     LIF,
     PRE,
     PRE_COLUMN,
+    READ_FROM,
     READ_MEMBRANE,
     READ_SIZE,
     READ_TO,
@@ -33,25 +28,70 @@ from hardware_sims.loihi.kernel.columns import (
     STOP,
     SYNAPSES_FROM,
     SYNAPSES_TO,
-    TICKS,
     TOTAL,
-    WIDTH,
 )
-from hardware_sims.loihi.kernel.compiled import compiled
+from hardware_sims.loihi.kernel.compiled import compiled, part
 from hardware_sims.loihi.kernel.loihi1 import update_loihi1
 from hardware_sims.loihi.kernel.messages import note, note_levels, take, tally
 from hardware_sims.loihi.kernel.receive import receive, receive_any
 from hardware_sims.loihi.kernel.update import update, update_any
 
 
-@compiled
-def aligned(array):
-    """The array from the first cache line on."""
-    return array[-array.ctypes.data % 64 // array.itemsize :]
+@part
+def arrive(to, when, p, tables, weights, events, values, scratch):
+    """Add up in ``to`` what reaches population ``p`` in this tick."""
+    populations, synapses = tables
+    slot, tick, time = when
+    neurons = events.shape[2] - populations.shape[0]
+    for s in range(populations[p, SYNAPSES_FROM], populations[p, SYNAPSES_TO]):
+        then = (time - synapses[s, DELAY]) & (events.shape[1] - 1)
+        count = events[slot, then, neurons + synapses[s, PRE]]
+        if count and not synapses[s, BLANK_FROM] <= tick < synapses[s, BLANK_TO]:
+            spiked = events[slot, then, synapses[s, PRE_COLUMN] :]
+            if values is None:
+                receive(to[0], weights[0], synapses[s], populations[p, BLOCKS], spiked, count)
+            else:
+                sent = values[slot, then, synapses[s, PRE_COLUMN] :]
+                size = populations[p, SIZE]
+                receive_any(to, weights, synapses[s], size, scratch, spiked, sent, count)
+
+
+@part
+def clear(state, held, slot, population):
+    """Forget the state of a population."""
+    first, last = population[FIRST], population[FIRST] + population[BLOCKS]
+    state[slot, 0, first:last] = 0
+    state[slot, 1, first:last] = 0
+    if held is not None:
+        held[slot, first:last] = 0
+
+
+@part
+def advance(state, held, slot, a, parameters, fired, sent, population, values):
+    """One tick of a population, with input ``a``; answers how many of its neurons were active."""
+    u, v, first, blocks = state[slot, 0], state[slot, 1], population[FIRST], population[BLOCKS]
+    if held is not None:
+        return update_loihi1((u, v, held[slot]), a[0], parameters, fired, first, blocks)
+    if values is None:
+        return update(u, v, a[0], parameters, fired, first, blocks)
+    return update_any(u, v, a, parameters, fired, sent, population)
+
+
+@part
+def read_potentials(state, held, slot, tick, schedule, readout):
+    """The potentials after a tick that is read; where a neuron holds its own, what a probe shows instead."""
+    at = (tick - schedule[READ_FROM]) * schedule[READ_SIZE]
+    for j in range(schedule[READ_SIZE]):
+        block, lane = schedule[READ_MEMBRANE] + j // LANES, j % LANES
+        readout[slot, at + j] = state[slot, 1, block, lane]
+        if held is not None:  # noqa: SIM102 (numba leaves it out by the outer branch)
+            if held[slot, block, lane]:
+                readout[slot, at + j] = 128 * held[slot, block, lane]
 
 
 @compiled
 def run(
+    share,
     low,
     high,
     clock,
@@ -62,14 +102,15 @@ def run(
     patches,
     table,
     parameters,
-    u,
-    v,
+    state,
     held,
     events,
     values,
-    event_counts,
-    spike_counts,
-    active_counts,
+    counts,
+    blocks,
+    flags,
+    order,
+    plane,
     driven,
     levels,
     raster,
@@ -81,75 +122,37 @@ def run(
     are LIF and all synapses plain; numba then leaves out what is there for others, which would cost them
     a third of their speed. So it does with what is for arithmetic ``loihi1`` where ``held`` is None.
     """
-    most = populations[:, BLOCKS].max()
-    a = np.zeros((most, LANES), int32)
-    fired = np.zeros((most, LANES), uint8)
-    if values is not None:
-        factors, sent = np.zeros((most, LANES), int32), np.zeros((most, LANES), int32)
-        planes, orders = (
-            synapses[:, GROUPS] * synapses[:, HEIGHT] * synapses[:, WIDTH],
-            synapses[:, GRID] + 2 * populations[synapses[:, PRE], SIZE],
-        )
-        plane = aligned(np.empty(max(most * LANES, planes.max()) + 16, int32))
-        order = np.empty(orders.max() + 1, int32)
-    silence = np.zeros(most * LANES, uint8)
-    ones = np.ones(1, uint8)
-    mask = events.shape[1] - 1
+    tables, weights, scratch = (populations, synapses), (rows, patches, table), (order[share], plane[share])
+    a, sent = (blocks[share, 0], blocks[share, 1]), blocks[share, 2]
+    fired, silent, ones = flags[share, 0], flags[share, 1].reshape(-1), flags[share, 2].reshape(-1)
+    neurons = raster.shape[2]
     for slot in range(low, high):
         for tick in range(schedule[TOTAL]):
-            now = (clock + tick) & mask
+            when = slot, tick, clock + tick
+            now = (clock + tick) & (events.shape[1] - 1)
             for p in range(populations.shape[0]):
-                kind, column, size = populations[p, KIND], populations[p, COLUMN], populations[p, SIZE]
-                if kind >= LIF:
-                    first, blocks = populations[p, FIRST], populations[p, BLOCKS]
-                    for s in range(populations[p, SYNAPSES_FROM], populations[p, SYNAPSES_TO]):
-                        then = (clock + tick - synapses[s, DELAY]) & mask
-                        arriving = event_counts[slot, then, synapses[s, PRE]]
-                        blanked = synapses[s, BLANK_FROM] <= tick < synapses[s, BLANK_TO]
-                        if arriving and not blanked:
-                            spiked = events[slot, then, synapses[s, PRE_COLUMN] :]
-                            if values is None:
-                                receive(a, rows, synapses[s], blocks, spiked, arriving)
-                            else:
-                                came = values[slot, then, synapses[s, PRE_COLUMN] :]
-                                weights, scratch = (rows, patches, table), (order, plane)
-                                to = a, factors
-                                receive_any(to, weights, synapses[s], size, scratch, spiked, came, arriving)
-                    if tick == populations[p, START] and (values is None or kind != LEVELS):
-                        u[slot, first : first + blocks] = 0
-                        v[slot, first : first + blocks] = 0
-                        if held is not None:
-                            held[slot, first : first + blocks] = 0
-                    if held is not None:
-                        state = u[slot], v[slot], held[slot]
-                        active = update_loihi1(state, a, parameters, fired, first, blocks)
-                    elif values is None:
-                        active = update(u[slot], v[slot], a, parameters, fired, first, blocks)
-                    elif kind == LEVELS:
-                        active = 0
-                        take(levels, slot, tick, populations[p], sent)
-                    else:
-                        inputs = a, factors
-                        active = update_any(u[slot], v[slot], inputs, parameters, fired, sent, populations[p])
-                    active_counts[slot, p] += active
-                    spikes = fired.reshape(-1)
-                elif kind == SOURCE and tick < schedule[TICKS]:
-                    spikes = driven[tick, slot, populations[p, START] :]
-                elif kind == GATE and populations[p, START] <= tick < populations[p, STOP]:
+                population = populations[p]
+                kind, column, size = population[KIND], population[COLUMN], population[SIZE]
+                spikes = silent
+                if kind == SOURCE and tick < driven.shape[0]:
+                    spikes = driven[tick, slot, population[START] :]
+                elif kind == GATE and population[START] <= tick < population[STOP]:
                     spikes = ones
-                else:
-                    spikes = silence
-                line = raster[slot, tick, column : column + size]
-                noted = events[slot, now, column:]
+                elif kind == LEVELS:
+                    take(levels, slot, tick, population, sent)
+                elif kind >= LIF:
+                    arrive(a, when, p, tables, weights, events, values, scratch)
+                    if tick == population[START]:
+                        clear(state, held, slot, population)
+                    active = advance(state, held, slot, a, parameters, fired, sent, population, values)
+                    counts[slot, neurons + p] += active
+                    spikes = fired.reshape(-1)
+                line, noted = raster[slot, tick, column : column + size], events[slot, now, column:]
                 if values is None or kind < LEVELS:
-                    event_counts[slot, now, p] = note(spikes, line, noted)
+                    count = note(spikes, line, noted)
                 else:
-                    event_counts[slot, now, p] = note_levels(sent, line, noted, values[slot, now, column:])
-            if schedule[READ_MEMBRANE] >= 0 and tick == schedule[READ_TO] - 1:
-                for j in range(schedule[READ_SIZE]):
-                    block, lane = schedule[READ_MEMBRANE] + j // LANES, j % LANES
-                    readout[slot, j] = v[slot, block, lane]
-                    if held is not None:  # noqa: SIM102 (numba leaves it out by the outer branch)
-                        if held[slot, block, lane]:
-                            readout[slot, j] = 128 * held[slot, block, lane]
-        tally(raster, slot, readout, schedule, spike_counts)
+                    count = note_levels(sent, line, noted, values[slot, now, column:])
+                events[slot, now, neurons + p] = count
+            if schedule[READ_MEMBRANE] >= 0 and schedule[READ_FROM] <= tick < schedule[READ_TO]:
+                read_potentials(state, held, slot, tick, schedule, readout)
+        tally(raster[slot], readout[slot], schedule, counts[slot])
