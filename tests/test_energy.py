@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from strl.chip import Part, Program, chip
 from strl.chip.spec import parse
-from strl.energy import ActivityCounts, Interval, Wiring, estimate
+from strl.energy import ActivityCounts, Interval, Wiring, estimate, profiles
 from strl.errors import ChipError, UsageError
 from strl.ir import EnvironmentSpec, Readout, Semantics
 from strl.quantize import Lif, Population, ReadoutWindow, Schedule, Synapse
@@ -210,3 +212,45 @@ def test_a_chip_file_with_a_wrong_figure_is_refused(entry: str, message: str) ->
     figure = f'spike = {{ {entry}, status = "primary", source = "made up" }}'
     with pytest.raises(ChipError, match=message):
         parse(chip("loihi1").toml + f"\n[energy.mine]\n{figure}\n", "mine.toml")
+
+
+def test_the_order_of_profiles_is_the_chips_whatever_happened() -> None:
+    """Silicon has figures for more events than Davies, also for a program that never spiked."""
+    program = fan_out_program((0, 1, 2))
+    assert profiles(program) == ("loihi1-silicon", "loihi1-davies")
+    mine = parse(chip("loihi1").toml + "\n[energy.aaa]\n", "mine.toml")
+    assert profiles(replace(program, chip=mine))[-1] == "aaa"
+
+
+def with_figures(*names: str) -> Program:
+    figures = "".join(
+        f'{name} = {{ value = 1.0, unit = "{unit}", status = "derived", source = "made up" }}\n'
+        for name, unit in ((name, "s" if name.endswith("_time") else "J") for name in names)
+    )
+    spec = parse(chip("loihi1").toml + f"\n[energy.mine]\n{figures}", "mine.toml")
+    return replace(fan_out_program((0, 1, 2)), chip=spec)
+
+
+TIMES = ("neuron_time", "synop_time", "spike_time", "message_out_time", "message_in_time")
+CORE = ("synop_dense", "neuron_access", "spike")
+NOC = ("message", "hop_ew", "hop_ns")
+REST = ("static_power", "host_power", "reset")
+
+
+@pytest.mark.parametrize(
+    ("figures", "at_least"),
+    [
+        ((*TIMES, *CORE, *NOC, *REST), ()),
+        ((*TIMES, *CORE[1:], *NOC, *REST), ("core", "noc", "static", "host")),
+        ((*TIMES, *CORE, *NOC[1:], *REST), ("noc", "static", "host")),
+        ((*TIMES[1:], *CORE, *NOC, *REST), ("static", "host", "time")),
+        ((*TIMES, *CORE, *NOC, "static_power"), ("host",)),
+    ],
+)
+def test_every_total_says_whether_it_is_a_lower_bound(
+    figures: tuple[str, ...], at_least: tuple[str, ...]
+) -> None:
+    program = with_figures(*figures)
+    report = estimate(program, all_of_a_fire(program), "mine")
+    assert report.at_least == at_least
+    assert report.to_dict()["at_least"] == list(at_least)

@@ -123,6 +123,44 @@ def test_the_page_fetches_nothing() -> None:
     assert 'name="viewport"' in own
 
 
+def plot_of(chapter: Chapter, title: str) -> dict[str, Any]:
+    (found,) = [section.figure for section in sections(chapter) if section.title == title]
+    assert found is not None
+    return found
+
+
+def test_runs_that_coincide_have_marks_of_their_own() -> None:
+    names = ("float", "loihi", "lava", "lava-fused", "torch")
+    runs = tuple(run_of(result(name, [500.0, 480.0]), name) for name in names)
+    drawn = plot_of(Chapter(title="pole", runs=runs), "Returns")
+    marks = [d["marker"] for d in drawn["data"] if d["mode"] == "markers"]
+    assert len({(mark["symbol"], mark["color"]) for mark in marks}) == len(names)
+    assert len({mark["symbol"] for mark in marks}) == len(names)
+
+
+@pytest.mark.parametrize(("count", "axis"), [(3, {"dtick": 1}), (100, {"tickformat": "d"})])
+def test_seeds_are_whole_numbers(count: int, axis: dict[str, Any]) -> None:
+    run = run_of(result("loihi", [float(k) for k in range(count)]), "x")
+    assert axis.items() <= plot_of(Chapter(title="pole", runs=(run,)), "Returns")["layout"]["xaxis"].items()
+
+
+def test_layers_that_are_called_by_numbers_are_names() -> None:
+    run = run_of(result("loihi", [1.0], rates={"0": 0.1, "2": 0.2}), "x")
+    drawn = plot_of(Chapter(title="pole", runs=(run,)), "Firing")
+    assert drawn["data"][0]["y"] == ["0", "2"]
+    assert drawn["layout"]["yaxis"]["type"] == "category"
+
+
+def test_a_lower_bound_is_marked_at_the_number() -> None:
+    lacking = {**energy("loihi1-silicon"), "at_least": ["host"]}
+    run = run_of(result("loihi", [1.0], energy_profiles={"loihi1-silicon": lacking}), "x")
+    seen = text_of(page([Chapter(title="pole", runs=(run,))])).replace("\xa0", " ")
+    assert "≥ 1 µJ" in seen
+    assert "≥ 30 nJ" not in seen
+    old = run_of(result("loihi", [1.0]), "x")  # says only that something is missing
+    assert "≥ 30 nJ" in text_of(page([Chapter(title="pole", runs=(old,))])).replace("\xa0", " ")
+
+
 def test_the_same_input_gives_the_same_bytes() -> None:
     chapter = Chapter(title="pole", runs=(run_of(result("loihi", [1.0]), "x"),))
     assert page([chapter]) == page([chapter])

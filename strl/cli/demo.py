@@ -133,6 +133,7 @@ def _facts(show: _Show) -> dict[str, Any]:
         "equivalent": show.comparison.equivalent,
         "energy_profile": None if energy is None else energy.profile,
         "core_j": None if energy is None else energy.totals["core"].value,
+        "core_j_at_least": energy is not None and "core" in energy.at_least,
         "decisions_per_s": b.decisions_per_s,
         "equal_to_lava": {k: {"episodes": len(v), "equal": sum(v)} for k, v in agree.items()},
         "lava_skipped": show.skipped,
@@ -151,7 +152,7 @@ def _row(facts: dict[str, Any]) -> tuple[str, ...]:
         f"{facts['chip_iqm']:.1f}",
         "" if ci95 is None else f"{ci95[0]:.1f} to {ci95[1]:.1f}",
         f"{facts['action_agreement']:.1%}",
-        "" if joules is None else f"{joules * 1e6:.3g} µJ",
+        "" if joules is None else f"{'≥ ' * facts['core_j_at_least']}{joules * 1e6:.3g} µJ",
         lava or "not run",
     )
 

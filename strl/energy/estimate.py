@@ -14,7 +14,7 @@ and decoder are not modelled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +58,7 @@ class EnergyReport:
         tick: seconds of one tick.
         decision: seconds of one decision on the chip.
         wall: seconds that static and host power are charged for one decision.
-        missing: events that happened and have no figure in the profile; totals are lower bounds then.
+        missing: events that happened and have no figure in the profile, see ``at_least``.
         unknown: parts that lack a figure; the totals hold what is known of them, in JSON they are null.
         sources: the origin of every figure used.
     """
@@ -72,6 +72,16 @@ class EnergyReport:
     missing: tuple[str, ...]
     unknown: tuple[str, ...]
     sources: Mapping[str, str]
+
+    @property
+    def at_least(self) -> tuple[str, ...]:
+        """The totals, and ``time``, that lack the figure of something that happened: lower bounds."""
+        timeless = any(name.endswith("_time") for name in self.missing)
+        lacking = {"static", "host"} if timeless else set()
+        lacking |= {total for total, parts in _TOTALS.items() if set(parts) & set(self.unknown)}
+        names = tuple(_TOTALS)
+        first = min((names.index(name) for name in lacking), default=len(names))
+        return names[first:] + (("time",) if timeless else ())
 
     def to_dict(self) -> dict[str, object]:
         """For JSON; joules and seconds."""
@@ -87,6 +97,7 @@ class EnergyReport:
             "decision_s": _plain(self.decision),
             "charged_s": _plain(self.wall),
             "lower_bound": bool(self.missing),
+            "at_least": list(self.at_least),
             "missing": list(self.missing),
             "not_modelled": list(NOT_MODELLED),
             "sources": dict(self.sources),
@@ -94,8 +105,12 @@ class EnergyReport:
 
 
 def profiles(program: Program) -> tuple[str, ...]:
-    """Names of the energy profiles of the program's chip."""
-    return tuple(sorted(program.chip.energy))
+    """Names of the energy profiles of the program's chip, those with figures for the most events first.
+
+    The order is the chip's alone: it does not depend on what a policy did.
+    """
+    energy = program.chip.energy
+    return tuple(sorted(energy, key=lambda name: (len(set(_EVENTS) - set(energy[name])), name)))
 
 
 def estimate(
@@ -234,25 +249,28 @@ def _at_least(seconds: Interval, floor: float) -> Interval:
     )
 
 
+_EVENTS: Mapping[str, Callable[[ActivityCounts], bool]] = {
+    "synop_dense": lambda a: bool(a.synops_dense.any()),
+    "synop_sparse": lambda a: bool(a.synops_sparse.any()),
+    "neuron_access": lambda a: bool(a.updates.any()),
+    "neuron_time": lambda a: bool(a.updates.any()),  # without it a tick has no length, static power no energy
+    "synop_time": lambda a: a.synaptic_ops > 0,
+    "spike": lambda a: bool(a.spikes.any()),
+    "spike_time": lambda a: bool(a.spikes.any()),
+    "message": lambda a: bool(a.messages_out.any()),
+    "message_out_time": lambda a: bool(a.messages_out.any()),
+    "message_in_time": lambda a: bool(a.messages_in.any()),
+    "hop_ew": lambda a: a.hops_ew > 0,
+    "hop_ns": lambda a: a.hops_ns > 0,
+    "static_power": lambda a: True,
+    "host_power": lambda a: True,
+    "reset": lambda a: a.resets > 0,
+}
+"""The figures of a profile, and when each is needed."""
+
+
 def _missing(figures: Figures, activity: ActivityCounts) -> tuple[str, ...]:
-    happened = {
-        "synop_dense": activity.synops_dense.any(),
-        "synop_sparse": activity.synops_sparse.any(),
-        "neuron_access": activity.updates.any(),
-        "neuron_time": activity.updates.any(),  # without it a tick has no length, and static power no energy
-        "synop_time": activity.synaptic_ops > 0,
-        "spike": activity.spikes.any(),
-        "spike_time": activity.spikes.any(),
-        "message": activity.messages_out.any(),
-        "message_out_time": activity.messages_out.any(),
-        "message_in_time": activity.messages_in.any(),
-        "hop_ew": activity.hops_ew > 0,
-        "hop_ns": activity.hops_ns > 0,
-        "static_power": True,
-        "host_power": True,
-        "reset": activity.resets > 0,
-    }
-    return tuple(n for n, some in happened.items() if some and n not in figures)
+    return tuple(name for name, needed in _EVENTS.items() if name not in figures and needed(activity))
 
 
 _RESTS_ON = {
@@ -266,6 +284,14 @@ _RESTS_ON = {
     "resets": ("reset",),
 }
 """The figures of each part."""
+
+_TOTALS = {
+    "core": ("synapses", "neurons", "spikes"),
+    "noc": ("messages", "hops"),
+    "static": ("static",),
+    "host": ("host", "resets"),
+}
+"""The parts that each running total adds."""
 
 
 def _unknown(missing: tuple[str, ...]) -> tuple[str, ...]:

@@ -284,8 +284,6 @@ def _activity(program: Program | None, episodes: Sequence[EpisodeResult]) -> Act
 
 
 def _energy(program: Program | None, activity: ActivityCounts | None) -> dict[str, EnergyReport]:
-    """By profile, the one that leaves the least out first."""
     if program is None or activity is None:
         return {}
-    found = [estimate(program, activity, name) for name in profiles(program)]
-    return {r.profile: r for r in sorted(found, key=lambda r: (len(r.missing), r.profile))}
+    return {name: estimate(program, activity, name) for name in profiles(program)}

@@ -20,7 +20,8 @@ class Energy:
     Args:
         parts: by part (synapses, neurons, …).
         totals: running totals: core, + noc, + static, + host.
-        missing: events that happened and have no figure; totals are lower bounds then.
+        missing: events that happened and have no figure.
+        at_least: the totals, and ``time``, that are lower bounds for want of one.
         sources: origin of every figure used.
     """
 
@@ -29,6 +30,7 @@ class Energy:
     totals: Mapping[str, Band]
     decision_s: Band
     missing: tuple[str, ...]
+    at_least: tuple[str, ...]
     not_modelled: tuple[str, ...]
     sources: Mapping[str, str]
 
@@ -172,9 +174,16 @@ def _energy(data: Any) -> Energy:
         totals={str(n): _band(b) for n, b in data["running_total_j"].items()},
         decision_s=_band(data["decision_s"]),
         missing=tuple(str(m) for m in data["missing"]),
+        at_least=_lower_bounds(data),
         not_modelled=tuple(str(m) for m in data["not_modelled"]),
         sources={str(n): str(s) for n, s in data["sources"].items()},
     )
+
+
+def _lower_bounds(data: Any) -> tuple[str, ...]:
+    """What is marked so; everything, in older files that lack a figure."""
+    every = [*data["running_total_j"], "time"] if data["missing"] else []
+    return tuple(str(name) for name in data.get("at_least", every))
 
 
 def _band(data: Any) -> Band:

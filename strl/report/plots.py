@@ -14,13 +14,22 @@ Figure = dict[str, Any]
 
 FLOAT, CHIP, OTHER = "#7a8594", "#1466b8", "#2a9d8f"
 ONLY_FLOAT, ONLY_CHIP = "#d1495b", "#e09f1f"
-_SYMBOLS = ("circle-open", "circle", "x-thin")
+_OTHERS = ((OTHER, "x-thin"), ("#8e5ea2", "diamond-open"), ("#b5651d", "cross-thin"), ("#333", "square-open"))
+"""Colour and symbol of what comes third, fourth, … on a plot."""
 _GRID = "#e6e9ee"
 
 
 def colour(run: Run, position: int = 1) -> str:
-    """Grey is the float network, blue the chip, green whatever comes third."""
-    return FLOAT if run.is_float else CHIP if position < 2 else OTHER
+    """Grey is the float network, blue the chip; what comes later has a colour of its own."""
+    return FLOAT if run.is_float else CHIP if position < 2 else _OTHERS[(position - 2) % len(_OTHERS)][0]
+
+
+def symbol(runs: Sequence[Run], position: int) -> str:
+    """Open, filled, and then one of its own, so that marks that lie on each other are all seen."""
+    if len(runs) == 1:
+        return "circle"
+    named = ("circle-open", "circle")
+    return named[position] if position < 2 else _OTHERS[(position - 2) % len(_OTHERS)][1]
 
 
 def layout(height: int, x: str, y: str, **more: Any) -> dict[str, Any]:
@@ -69,15 +78,20 @@ def returns(runs: Sequence[Run]) -> Figure:
                 "y": list(run.returns),
                 "marker": {
                     "color": colour(run, position),
-                    "size": 8 if position == 0 else 6,
-                    "symbol": _SYMBOLS[min(position, 2)] if len(runs) > 1 else "circle",
+                    "size": 6 if position == 1 else 8 + 2 * position,
+                    "symbol": symbol(runs, position),
                     "line": {"width": 1.5, "color": colour(run, position)},
                 },
                 "hovertemplate": "seed %{x}: %{y}<extra></extra>",
             }
         )
     scale = {"rangemode": "tozero"} if min(min(run.returns) for run in runs) >= 0 else {}
-    return {"data": data, "layout": layout(320, "seed of the episode", "return", yaxis=scale)}
+    seeds = [seed for run in runs for seed in run.seeds]
+    whole = {"dtick": 1} if max(seeds) - min(seeds) < 10 else {"tickformat": "d"}
+    return {
+        "data": data,
+        "layout": layout(320, "seed of the episode", "return", xaxis=whole, yaxis=scale),
+    }
 
 
 def rates(runs: Sequence[Run]) -> Figure:
@@ -99,7 +113,8 @@ def rates(runs: Sequence[Run]) -> Figure:
             }
         )
     height = 110 + len(names) * (14 + 16 * len(runs))
-    top_down = {"autorange": "reversed", "ticksuffix": " "}
+    # A Sequential's layers are called "0", "2": names all the same, not numbers on a scale.
+    top_down = {"type": "category", "autorange": "reversed", "ticksuffix": " "}
     return {
         "data": data,
         "layout": layout(height, "spikes per neuron and decision", "", yaxis=top_down, bargap=0.25),

@@ -43,7 +43,7 @@ def _headline(chapter: Chapter) -> Section:
     if chip and chip.energy:
         profile = chip.energy[0]
         value, low, high = profile.totals["core"]
-        least = "at least " if profile.missing else ""
+        least = "≥ " if "core" in profile.at_least else ""
         band = "no band published" if low == high else f"{quantity(low, 'J')} to {quantity(high, 'J')}"
         cells.append(
             (
@@ -163,14 +163,18 @@ def _energy(chapter: Chapter) -> Section | None:
     profiles = chip.energy
     totals = list(dict.fromkeys(name for p in profiles for name in p.totals))
     rows = [
-        [escape(name if k == 0 else f"+ {name}"), *(_banded(p.totals[name]) for p in profiles)]
+        [
+            escape(name if k == 0 else f"+ {name}"),
+            *(_banded(p.totals[name], name in p.at_least) for p in profiles),
+        ]
         for k, name in enumerate(totals)
     ]
-    rows.append(["time on chip", *(_banded(p.decision_s, "s") for p in profiles)])
+    rows.append(["time on chip", *(_banded(p.decision_s, "time" in p.at_least, "s") for p in profiles)])
     return Section(
         title="Energy of a decision",
         lead="An estimate: counted events × published constants. Bars are the published band; "
-        "the rows below are running totals. Compare only within a row.",
+        "the rows below are running totals, ≥ where one lacks the figure of something that happened. "
+        "Compare only within a row.",
         figure=plots.energy(profiles),
         body=table(("up to", *(escape(p.profile) for p in profiles)), rows)
         + "".join(_origin(p) for p in profiles)
@@ -178,9 +182,9 @@ def _energy(chapter: Chapter) -> Section | None:
     )
 
 
-def _banded(band: Band, unit: str = "J") -> str:
+def _banded(band: Band, lower_bound: bool, unit: str = "J") -> str:
     value, low, high = band
-    text = quantity(value, unit)
+    text = f"≥ {quantity(value, unit)}" if lower_bound else quantity(value, unit)
     return text if low == high else f"{text}<br><small>{quantity(low, unit)} – {quantity(high, unit)}</small>"
 
 
@@ -193,7 +197,7 @@ def _origin(profile: Energy) -> str:
     gaps = ""
     if profile.missing:
         without = escape(", ".join(profile.missing).replace("_", " "))
-        gaps = f"<p>Happened, but the profile has no figure (the totals are lower bounds): {without}.</p>"
+        gaps = f"<p>Happened, but the profile has no figure: {without}.</p>"
     outside = escape(", ".join(profile.not_modelled))
     return (
         f"<details><summary>Sources of {escape(profile.profile)}</summary>{gaps}"
