@@ -6,8 +6,9 @@ of kind ``Inner``, which only pass values on.
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,10 @@ EXTENSION = "strl."
 """What the types of our own nodes begin with, which NIR has no word for; see ``exporters.nir.extension``."""
 INNER = "Inner"
 """Kind of the Input or Output of a nested graph."""
+NODES_MAX = 1024
+EDGES_MAX = 4096
+VALUE_MAX = 1e30
+"""No constant of a network is larger."""
 NESTING_MAX = 6
 """Graphs in graphs."""
 
@@ -73,12 +78,19 @@ class Graph:
 
     nodes: Mapping[str, Found]
     edges: tuple[tuple[str, str], ...]
+    _into: dict[str, list[str]] = dataclasses.field(default_factory=dict, init=False, repr=False)
+    _out_of: dict[str, list[str]] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
-    def into(self, name: str) -> list[str]:
-        return [a for a, b in self.edges if b == name]
+    def __post_init__(self) -> None:
+        for a, b in self.edges:
+            self._into.setdefault(b, []).append(a)
+            self._out_of.setdefault(a, []).append(b)
 
-    def out_of(self, name: str) -> list[str]:
-        return [b for a, b in self.edges if a == name]
+    def into(self, name: str) -> Sequence[str]:
+        return self._into.get(name, ())
+
+    def out_of(self, name: str) -> Sequence[str]:
+        return self._out_of.get(name, ())
 
 
 def natural(name: str) -> tuple[Any, ...]:
@@ -97,6 +109,10 @@ def read_graph(file: h5py.File, where: str) -> Graph:
     if kind != "NIRGraph":
         raise ModelError(f"{where}: its root is a {kind}, must be a NIRGraph")
     nodes, edges = _level(root, where, "", 0)
+    if len(nodes) > NODES_MAX or len(edges) > EDGES_MAX:
+        raise ModelError(
+            f"{where}: has {len(nodes)} nodes and {len(edges)} edges; {NODES_MAX} and {EDGES_MAX} are read"
+        )
     ordered = {name: nodes[name] for name in sorted(nodes, key=natural)}
     return Graph(nodes=ordered, edges=tuple(edges))
 
@@ -209,6 +225,8 @@ def _value(group: h5py.Group, field: str, where: str) -> Any:
     values = dataset[()]
     if not np.size(values) or not np.isfinite(values).all():
         raise ModelError(f"{where}: {field} is empty or not finite")
+    if max(abs(float(values.max())), abs(float(values.min()))) > VALUE_MAX:
+        raise ModelError(f"{where}: {field} holds a value beyond ±{VALUE_MAX:g}, which is taken for damage")
     if field in ("shape", "input_type") and (np.ndim(values) != 1 or not (values >= 0).all()):
         raise ModelError(f"{where}: {field} = {np.ravel(values)[:8].tolist()}, must be a row of sizes")
     if field == "shape" and not (values >= 1).all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,10 +19,12 @@ from strl.ir.maps import Scale
 from strl.ir.network import Network
 from strl.ir.nodes import Delay, Input, Node, Output, Shape
 
+SIZE_MAX = 1 << 22
+"""Values that a node takes or gives in a tick."""
 LINES_MAX = 64
 """Different delays in one Delay node."""
-TICKS_MAX = 1 << 14
-"""Ticks of a Delay."""
+HELD_MAX = 1 << 24
+"""Values that a Delay holds."""
 
 
 def interpret(graph: Graph, chosen: Chosen, where: str) -> tuple[Network, tuple[str, ...]]:
@@ -145,6 +148,8 @@ class _Made:
         try:
             shape = self._incoming(name)
             self._shapes[name] = self._node(name, found, shape, ends)
+            if math.prod(self._shapes[name]) > SIZE_MAX:
+                raise ModelError(f"gives {self._shapes[name]}; at most {SIZE_MAX} values are read")
         except ModelError as error:
             raise _at(error, name) from None
 
@@ -193,10 +198,10 @@ class _Made:
         """One Delay for each number of ticks; where they differ, each behind a mask of its channels."""
         ticks = np.broadcast_to(self._ticks(name), shape)
         different = np.unique(ticks).tolist()
-        if len(different) > LINES_MAX or different[-1] > TICKS_MAX:
+        if len(different) > LINES_MAX or sum(different) * math.prod(shape) > HELD_MAX:
             raise ModelError(
-                f"{len(different)} delays of up to {different[-1]} ticks, at most {LINES_MAX} of "
-                f"{TICKS_MAX} are read"
+                f"{len(different)} different delays of up to {different[-1]} ticks, which hold too much",
+                hint=f"at most {LINES_MAX}, and {HELD_MAX} values in all, are read",
             )
         for number, many in enumerate(different):
             label = name if len(different) == 1 else f"{name}.{number}"
@@ -254,14 +259,14 @@ def _by_shape(graph: Graph) -> list[str]:
 
 def _ordered(made: _Made) -> Mapping[str, Node]:
     """Nodes from the Input on, each after what leads to it but for loops; ties in natural order."""
-    waiting: dict[str, set[str]] = {name: set() for name in made.nodes}
+    waiting: dict[str, set[str]] = {name: set() for name in sorted(made.nodes, key=natural)}
     for a, b in made.edges:
         if not isinstance(made.nodes[a], Delay):
             waiting[b].add(a)
     found: dict[str, Node] = {}
     while waiting:
-        ready = sorted((n for n, needs in waiting.items() if not needs), key=natural)
-        for name in ready or sorted(waiting, key=natural):  # a loop that is left is the Network's to refuse
+        ready = [name for name, needs in waiting.items() if not needs]
+        for name in ready or list(waiting):  # a loop that is left is the Network's to refuse
             found[name] = made.nodes[name]
             waiting.pop(name)
         for needs in waiting.values():

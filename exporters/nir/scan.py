@@ -22,8 +22,10 @@ FILE_MAX = 256 << 20
 """Bytes of a file."""
 VALUES_MAX = 1 << 24
 """Numbers in a file; Loihi 1 has 16.7 million 8-bit synapses in all."""
-OBJECTS_MAX = 1 << 15
-"""Groups and datasets in a file."""
+OBJECTS_MAX = 1 << 13
+"""Groups and datasets in a file, and pieces of a dataset: 1024 nodes have no more."""
+TEXTS_MAX = 1 << 13
+"""Texts in a dataset; edges have two each."""
 DEPTH_MAX = 2 * NESTING_MAX + 4
 """Groups in groups; each nested graph is two."""
 VERSION = (1, 0)
@@ -123,8 +125,8 @@ def _stored_here(dataset: h5py.Dataset, where: str) -> None:
         raise ModelError(f"{where}: values of type {dataset.dtype}, must be real numbers or text")
     if dataset.shape is None:
         raise ModelError(f"{where}: is empty")
-    if h5py.check_string_dtype(dataset.dtype) is not None and dataset.size > OBJECTS_MAX:
-        raise ModelError(f"{where}: holds {dataset.size} texts, at most {OBJECTS_MAX} are read")
+    if h5py.check_string_dtype(dataset.dtype) is not None and dataset.size > TEXTS_MAX:
+        raise ModelError(f"{where}: holds {dataset.size} texts, at most {TEXTS_MAX} are read")
     if dataset.chunks is not None:
         _unpacks_to_its_size(dataset, where)
 

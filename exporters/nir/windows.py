@@ -17,6 +17,9 @@ from strl.ir.nodes import Shape
 
 Float = NDArray[np.float64]
 
+CELLS_MAX = 1 << 24
+"""Weights that a node becomes."""
+
 Chain = list[Map]
 """Maps one behind the other."""
 
@@ -34,6 +37,8 @@ def _linear(found: Found, shape: Shape, reading: Reading) -> Chain:
     if shape != (*weight.shape[:-2], weight.shape[-1]):
         raise ModelError(f"input has shape {shape}, must be {(*weight.shape[:-2], weight.shape[-1])}")
     places, (out, into) = math.prod(weight.shape[:-2]), weight.shape[-2:]
+    if (places * out) * (places * into) > CELLS_MAX:
+        raise ModelError(f"weight has shape {weight.shape}, as one matrix more than {CELLS_MAX} weights")
     blocks = np.zeros((places, out, places, into))
     blocks[np.arange(places), :, np.arange(places)] = weight.reshape(places, out, into)
     flat = Linear(
@@ -97,6 +102,8 @@ def _symmetric(
         at, most = axis + 2, max(before, behind)
         taps = weight.shape[at]
         reach = dilation[axis] * (taps - 1) + 1
+        if weight.size // taps * (reach + 2 * most) > CELLS_MAX:
+            raise ModelError(f"padding 'same' of a window that reaches over {reach} places, which is too far")
         wide = np.zeros((*weight.shape[:at], reach + 2 * most - before - behind, *weight.shape[at + 1 :]))
         place = [slice(None)] * weight.ndim
         place[at] = slice(most - before, most - before + reach, dilation[axis])

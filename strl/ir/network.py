@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import reduce
 from types import MappingProxyType
 
@@ -33,21 +34,25 @@ class Network(Content):
     nodes: Mapping[str, Node]
     edges: tuple[Edge, ...]
     dt: float = 1e-4
+    _sources: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    _targets: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         from strl.ir.verify import verify
 
         object.__setattr__(self, "nodes", MappingProxyType(dict(self.nodes)))
         object.__setattr__(self, "edges", tuple((str(a), str(b)) for a, b in self.edges))
+        object.__setattr__(self, "_sources", _grouped((b, a) for a, b in self.edges))
+        object.__setattr__(self, "_targets", _grouped(self.edges))
         verify(self)
 
     def sources(self, name: str) -> tuple[str, ...]:
         """Names of the nodes with an edge into ``name``, in edge order."""
-        return tuple(a for a, b in self.edges if b == name)
+        return self._sources.get(name, ())
 
     def targets(self, name: str) -> tuple[str, ...]:
         """Names of the nodes that ``name`` has an edge to, in edge order."""
-        return tuple(b for a, b in self.edges if a == name)
+        return self._targets.get(name, ())
 
     def of(self, kind: type[Node]) -> tuple[str, ...]:
         """Names of the nodes of one class, in order."""
@@ -79,21 +84,32 @@ def evaluation_order(nodes: Mapping[str, Node], edges: tuple[Edge, ...]) -> list
     Raises:
         ModelError: a loop without a Delay; names its nodes.
     """
-    waiting = {name: {a for a, b in edges if b == name and not isinstance(nodes[a], Delay)} for name in nodes}
-    order: list[str] = []
-    while waiting:
-        ready = [name for name, needs in waiting.items() if not needs]
-        if not ready:
-            raise ModelError(
-                f"network: a loop without a delay runs through {', '.join(sorted(waiting))}",
-                hint="put a Delay of one tick on the recurrent edge",
-            )
-        for name in ready:
-            del waiting[name]
-        for needs in waiting.values():
-            needs.difference_update(ready)
+    now = {edge for edge in edges if not isinstance(nodes[edge[0]], Delay)}
+    targets, place = _grouped(sorted(now)), {name: number for number, name in enumerate(nodes)}
+    missing = Counter(b for _, b in now)
+    ready, order = [name for name in nodes if not missing[name]], list[str]()
+    while ready:  # those that become known at once keep the order of ``nodes``
         order += ready
+        freed = []
+        for target in (b for a in ready for b in targets.get(a, ())):
+            missing[target] -= 1
+            if not missing[target]:
+                freed.append(target)
+        ready = sorted(freed, key=place.__getitem__)
+    if len(order) < len(nodes):
+        raise ModelError(
+            f"network: a loop without a delay runs through {', '.join(sorted(set(nodes) - set(order)))}",
+            hint="put a Delay of one tick on the recurrent edge",
+        )
     return order
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """First → the seconds that go with it, in order."""
+    found: dict[str, list[str]] = {}
+    for first, second in pairs:
+        found.setdefault(first, []).append(second)
+    return {first: tuple(seconds) for first, seconds in found.items()}
 
 
 def shapes(network: Network) -> dict[str, Shape]:
