@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import platform
+import signal
 import subprocess
 import sys
 import threading
@@ -332,6 +334,38 @@ def test_a_closed_session_holds_no_threads(monkeypatch: pytest.MonkeyPatch) -> N
     shared.close()
     shared.close()
     assert threading.active_count() == before
+
+
+FORK = """
+import os, sys, time
+from hardware_sims.loihi import session
+from strl.testing import random_program, random_spikes
+session.SHARE = 1
+program = random_program(0)
+shared = session.LoihiSession(program, 4, threads=2)
+spikes = random_spikes(program, 0, batch=4)
+shared.run(spikes)
+shared.reset()
+child = os.fork()
+made = shared.run(spikes).raster.tobytes()
+with open(sys.argv[1] + ("child" if child == 0 else "parent"), "wb") as file:
+    file.write(made)
+shared.close()
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_runs_on_threads_of_its_own(tmp_path: Path) -> None:
+    """In a process group of its own, ended whole where it hangs."""
+    started = subprocess.Popen([sys.executable, "-c", FORK, f"{tmp_path}/"], start_new_session=True)
+    try:
+        assert started.wait(60) == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
+    assert (tmp_path / "child").read_bytes() == (tmp_path / "parent").read_bytes()
 
 
 def test_the_definition_loads_without_numba() -> None:

@@ -41,6 +41,6 @@ def _threads() -> int:
     given = os.environ.get(THREADS, "")
     if not given:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not given.isdecimal():
+    if not (given.isascii() and given.isdecimal() and int(given)):
         raise BackendError(f"{THREADS} = {given!r}, must be a whole number of at least 1")
     return int(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -70,7 +71,8 @@ class LoihiSession:
         state = (self._state, self._held, self._events, self._values, self._counts)
         self._slots = _shares(program, batch, threads)
         self._arrays = (*tables, *weights, plan.parameters, *state, *_scratch(plan, len(self._slots)))
-        self._pool = ThreadPoolExecutor(len(self._slots) - 1) if len(self._slots) > 1 else None
+        self._pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
+        self._process = os.getpid()
         self._compile()
 
     @property
@@ -118,7 +120,7 @@ class LoihiSession:
         if self._pool is None:
             run(0, 0, self.batch, *arrays)
         else:
-            self._share(self._pool, arrays)
+            self._share(arrays)
         self._clock += self._total
         return Decision(readout=readout, raster=raster)
 
@@ -141,7 +143,10 @@ class LoihiSession:
             valid(spikes)
         run(0, 0, 0, self._clock, *self._arrays, *_divided(spikes), raster, readout.reshape(self.batch, -1))
 
-    def _share(self, pool: ThreadPoolExecutor, arrays: tuple[Any, ...]) -> None:
+    def _share(self, arrays: tuple[Any, ...]) -> None:
+        if self._pool is None or self._process != os.getpid():  # a fork has the pool, but none of its threads
+            self._pool, self._process = ThreadPoolExecutor(self.threads - 1), os.getpid()
+        pool = self._pool
         waiting = [pool.submit(run, k, *self._slots[k], *arrays) for k in range(1, self.threads)]
         run(0, *self._slots[0], *arrays)
         for future in waiting:
