@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks import tables
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "bits.json"
 DOCS = ROOT / "docs" / "quantisation.md"
@@ -161,9 +163,7 @@ def compare_spikes(path: Path) -> dict[str, int]:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as a Markdown table."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
-    return "\n".join(lines)
+    return tables.table(COLUMNS, [_cells(row) for row in rows])
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
@@ -171,24 +171,13 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     return [
         f"`{row['policy']}`",
         str(row["weight_bits"]),
-        *(_iqm(row[what]) for what in ("float", "rounded", "tuned")),
+        *(tables.iqm(row[what]) for what in ("float", "rounded", "tuned")),
         f"{row['share']:+.1%}",
         f"{spikes['decisions']:,}",
         f"{spikes['spikes']:,}",
         str(spikes["mismatched"]),
         str(spikes["float_mismatched"]),
     ]
-
-
-def _iqm(returns: Mapping[str, Any]) -> str:
-    low, high = returns["ci95"]
-    return f"{returns['iqm']:.1f} [{low:.1f}, {high:.1f}]"
-
-
-def with_table(text: str, made: str) -> str:
-    """A document's text with the table between its markers replaced."""
-    head, rest = text.split(START, 1)
-    return f"{head}{START}\n{made}\n{STOP}{rest.split(STOP, 1)[1]}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -203,7 +192,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps({"rows": rows}, indent=1, sort_keys=True) + "\n", "utf-8")
     found = json.loads(RESULTS.read_text("utf-8"))
-    DOCS.write_text(with_table(DOCS.read_text("utf-8"), table(found["rows"])), "utf-8")
+    text = tables.between(DOCS.read_text("utf-8"), START, STOP, table(found["rows"]))
+    DOCS.write_text(text, "utf-8")
     if args.json:
         json.dump(found, sys.stdout, indent=1)
         sys.stdout.write("\n")

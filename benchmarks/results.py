@@ -18,6 +18,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchmarks import tables
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 README = ROOT / "README.md"
@@ -71,9 +73,7 @@ def measure(name: str) -> dict[str, Any]:
 
 def table(files: Sequence[Mapping[str, Any]]) -> str:
     """The results as a Markdown table, one row a policy."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    lines += ["| " + " | ".join(_row(found)) + " |" for found in files]
-    return "\n".join(lines)
+    return tables.table(COLUMNS, [_row(found) for found in files])
 
 
 def _row(found: Mapping[str, Any]) -> list[str]:
@@ -86,8 +86,8 @@ def _row(found: Mapping[str, Any]) -> list[str]:
     return [
         f"`{found['policy']}`",
         a["env"],
-        _iqm(a["return"]),
-        _iqm(b["return"]),
+        tables.iqm(a["return"]),
+        tables.iqm(b["return"]),
         f"{comparison['action_agreement']:.1%}",
         f"{b['activity']['synaptic_ops'] / decisions:,.0f}",
         f"{b['activity']['spikes'] / decisions:,.0f}",
@@ -100,24 +100,12 @@ def _row(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _iqm(returns: Mapping[str, Any]) -> str:
-    low, high = returns["ci95"]
-    return f"{returns['iqm']:.1f} [{low:.1f}, {high:.1f}]"
-
-
 def committed() -> list[dict[str, Any]]:
     """The result files of policies, by name; other measurements lie beside them."""
     from strl.policies import shipped
 
     paths = [RESULTS / f"{name}.json" for name in shipped()]
     return [json.loads(path.read_text("utf-8")) for path in paths if path.exists()]
-
-
-def with_table(readme: str, made: str) -> str:
-    """README's text with the table between its markers replaced."""
-    head, rest = readme.split(START, 1)
-    tail = rest.split(STOP, 1)[1]
-    return f"{head}{START}\n{made}\n{STOP}{tail}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -134,7 +122,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in args.names or shipped():
             text = json.dumps(measure(name), indent=1, sort_keys=True) + "\n"
             (RESULTS / f"{name}.json").write_text(text, "utf-8")
-    README.write_text(with_table(README.read_text("utf-8"), table(committed())), "utf-8")
+    text = tables.between(README.read_text("utf-8"), START, STOP, table(committed()))
+    README.write_text(text, "utf-8")
     return 0
 
 

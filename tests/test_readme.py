@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from benchmarks.results import README, committed, table, with_table
+from benchmarks.results import README, START, STOP, committed, table
+from benchmarks.tables import between
 
 
 def test_the_table_is_made_from_the_committed_results() -> None:
     text = README.read_text("utf-8")
-    assert with_table(text, table(committed())) == text, "run `python -m benchmarks.results --table`"
+    assert between(text, START, STOP, table(committed())) == text, (
+        "run `python -m benchmarks.results --table`"
+    )
 
 
 def test_what_the_results_promise() -> None:
