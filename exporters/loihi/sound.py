@@ -11,6 +11,7 @@ from strl.chip.codec import check_codec
 from strl.chip.program import Program
 from strl.errors import BundleError
 from strl.ir.network import Network, shapes, size
+from strl.quantize.network import WINDOWS
 from strl.quantize.neurons import COMPUTING
 
 _NEEDED = ("largest", "rms")
@@ -29,7 +30,8 @@ def check_program(program: Program, network: Network) -> None:
         raise BundleError(f"program: sources of {widths or 'no'} neurons, must be some and of one size")
     semantics, schedule, readout = program.semantics, program.schedule, program.readout
     said = (semantics.ticks, semantics.state, semantics.readout.kind)
-    if (schedule.ticks, schedule.state, readout.kind) != said:
+    reads = readout.kind in WINDOWS[semantics.readout.kind]
+    if (schedule.ticks, schedule.state) != said[:2] or not reads:
         raise BundleError(
             f"program: {schedule.ticks} ticks, state {schedule.state}, read-out {readout.kind}; "
             f"the semantics say {said[0]}, {said[1]}, {said[2]}"
@@ -38,6 +40,9 @@ def check_program(program: Program, network: Network) -> None:
     check_codec(semantics, widths[0], program.population(readout.population).size)
     found = shapes(network)
     check_codec(semantics, size(found[network.input]), size(found[network.output]))
+    read = program.population(readout.population).size
+    if read != size(found[network.output]):
+        raise BundleError(f"program: {read} neurons are read, the network has {size(found[network.output])}")
 
 
 def _check_placement(program: Program) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from strl.cli.reading import add_reading, subject_of, warnings_of
+from strl.cli.reading import add_reading, add_stream, subject_of, warnings_of
 
 if TYPE_CHECKING:
     from strl.chip.compile import Compiled
@@ -37,7 +37,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env", metavar="ID", help="make a bare network a policy for it, by its default codec"
     )
-    parser.add_argument("--ticks", type=int, metavar="T", help="of a decision, with --env (32)")
+    parser.add_argument(
+        "--ticks",
+        type=int,
+        metavar="T",
+        help="of a decision with --env (32), else of a bare network's run (4096)",
+    )
+    parser.add_argument("--input", metavar="IN.npy", help="what a bare network shall take, for bits and unit")
+    add_stream(parser)
     parser.add_argument("-o", "--output", metavar="OUT", help="default: named after the policy, here")
     parser.add_argument("--force", action="store_true", help="replace what is at OUT, whatever it is")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -50,7 +57,6 @@ def run(args: argparse.Namespace) -> int:
 
     from strl.chip.exporter import exporter
     from strl.cli.output import emit, note, say
-    from strl.errors import UsageError
 
     target = exporter(args.target, **{o: True for o in ("integer", "scan", "tick") if getattr(args, o)})
     if not args.json:
@@ -60,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
         from strl.loop.adopt import adopted
 
         subject = adopted(subject, args.env, args.ticks)
-    elif args.ticks is not None:
-        raise UsageError("--ticks goes with --env; a policy has its own")
+    else:
+        subject = _streamed(args, subject)
     compiled = subject.compiled(args.chip, args.weight_bits, args.arithmetic) if target.compiles else None
     if args.strict:
         _require_proof(compiled, args.target)
@@ -73,6 +79,26 @@ def run(args: argparse.Namespace) -> int:
     else:
         say(_prose(found))
     return 0
+
+
+def _streamed(args: argparse.Namespace, subject: Subject) -> Subject:
+    """A bare network as it shall be run, anything else as it is."""
+    from pathlib import Path
+
+    from strl.errors import UsageError
+    from strl.loop.arrays import read_array
+    from strl.loop.stream import as_stream
+
+    options = {"ticks": args.ticks, "bits": args.input_bits, "unit": args.input_unit, "output": args.node}
+    if subject.semantics.open_loop and subject.artefact.compiled is None:
+        values = None if args.input is None else read_array(Path(args.input))
+        return as_stream(subject, values, **options)
+    if args.input is not None or any(value is not None for value in options.values()):
+        raise UsageError(
+            "--ticks, --input, --input-bits, --input-unit and --node are for a bare network, not a policy",
+            hint="--env makes a bare network a policy, with --ticks of a decision",
+        )
+    return subject
 
 
 def _require_proof(compiled: Compiled | None, target: str) -> None:

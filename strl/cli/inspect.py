@@ -87,7 +87,9 @@ def _sums(record: dict[str, Any]) -> str:
 
 
 def _codec(part: dict[str, Any]) -> str:
-    """A codec part's kind, with its short settings."""
+    """A codec part's kind, with its short settings; an open loop has no decoder."""
+    if not part:
+        return "none"
     short = [f"{k}={v}" for k, v in part.items() if k != "kind" and not isinstance(v, list | dict)]
     return f"{part['kind']}({', '.join(short)})" if short else str(part["kind"])
 

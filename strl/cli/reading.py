@@ -23,6 +23,17 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_stream(parser: argparse.ArgumentParser) -> None:
+    """What a bare network takes on a chip, and which of its outputs is kept."""
+    parser.add_argument("--node", metavar="NAME", help="the output to keep, where there are several")
+    parser.add_argument(
+        "--input-bits", type=int, metavar="N", help="of an input value on a chip (what loses nothing, or 12)"
+    )
+    parser.add_argument(
+        "--input-unit", type=float, metavar="U", help="the value of level 1 (a power of two that fits)"
+    )
+
+
 def subject_of(args: argparse.Namespace) -> Subject:
     """What the command is about."""
     from strl.loop.subject import resolve

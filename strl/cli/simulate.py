@@ -6,10 +6,12 @@ import argparse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from strl.cli.reading import add_reading, subject_of, warnings_of
+from strl.cli.reading import add_reading, add_stream, subject_of, warnings_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from strl.loop.subject import Subject
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -17,8 +19,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("subject", metavar="FILE.nir|POLICY|BUNDLE", help="what has a network")
     parser.add_argument("--input", required=True, metavar="IN.npy", help="[ticks, *input shape]")
     add_reading(parser)
-    parser.add_argument("--backend", default="float", help="where it runs (default: float)")
-    parser.add_argument("--node", metavar="NAME", help="the output to keep, where there are several")
+    parser.add_argument(
+        "--backend", default="float", help="float, loihi, definition, lava, lava-fused or torch (float)"
+    )
+    parser.add_argument("--chip", metavar="NAME", help="which it is compiled for, or its TOML file (loihi1)")
+    parser.add_argument("--weight-bits", type=int, metavar="N", help="of a weight, 2 to the chip's own (8)")
+    add_stream(parser)
     parser.add_argument(
         "-o", "--output", metavar="OUT.npy", help="[ticks, *output shape]; OUT.npz for all outputs by name"
     )
@@ -31,24 +37,19 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from strl.cli.output import emit, note, say
-    from strl.errors import UsageError
     from strl.loop.arrays import read_array, write_arrays
-    from strl.loop.simulate import simulate_float
-    from strl.registry import suggest
 
-    if args.backend != "float":
-        raise UsageError(f"there is no backend {args.backend!r} here", hint=suggest(args.backend, ["float"]))
     values = read_array(Path(args.input))
     subject = subject_of(args)
-    for warning in warnings_of(subject):
+    warnings = list(warnings_of(subject))
+    for warning in warnings:
         note(f"warning: {warning}")
     began = time.perf_counter()
-    outputs = simulate_float(subject, values, progress=_bar(args.json))
+    if args.backend == "float":
+        outputs, details = _float(args, subject, values), {}
+    else:
+        outputs, details = _chip(args, subject, values)
     seconds = time.perf_counter() - began
-    if args.node is not None:
-        if args.node not in outputs:
-            raise UsageError(f"there is no output {args.node!r}", hint=suggest(args.node, outputs))
-        outputs = {args.node: outputs[args.node]}
     if args.output is not None:
         write_arrays(Path(args.output), outputs)
     found = {
@@ -58,13 +59,57 @@ def run(args: argparse.Namespace) -> int:
         "seconds": seconds,
         "outputs": {name: _summary(array) for name, array in outputs.items()},
         "output": args.output,
-        "warnings": list(warnings_of(subject)),
+        "warnings": warnings,
+        **details,
     }
     if args.json:
         emit(found)
     else:
         say(_prose(found))
     return 0
+
+
+def _float(args: argparse.Namespace, subject: Subject, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    from strl.errors import UsageError
+    from strl.loop.simulate import simulate_float
+    from strl.registry import suggest
+
+    for option in ("chip", "weight_bits", "input_bits", "input_unit"):
+        if getattr(args, option) is not None:
+            raise UsageError(f"--{option.replace('_', '-')}: the float network has none of that")
+    outputs = simulate_float(subject, values, progress=_bar(args.json))
+    if args.node is None:
+        return outputs
+    if args.node not in outputs:
+        raise UsageError(f"there is no output {args.node!r}", hint=suggest(args.node, outputs))
+    return {args.node: outputs[args.node]}
+
+
+def _chip(
+    args: argparse.Namespace, subject: Subject, values: NDArray[Any]
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The output on a chip, and what there is to say of its program and input."""
+    from strl.errors import UsageError
+    from strl.ir.network import shapes
+    from strl.loop.simulate import check_input
+    from strl.loop.stream import as_stream, input_of, lost, simulate_chip
+
+    options = {"bits": args.input_bits, "unit": args.input_unit, "output": args.node}
+    if subject.artefact.compiled is None:
+        subject = as_stream(subject, values, **options)
+    elif any(value is not None for value in options.values()):
+        raise UsageError(
+            f"{subject.name}: is a bundle, whose input and output are fixed", hint="export it again with them"
+        )
+    program, network = subject.program(args.chip, args.weight_bits), subject.network
+    check_input(network, values)
+    code, shape = input_of(program), shapes(network)[network.output]
+    details = {
+        "chip": program.chip.name,
+        "program": program.digest,
+        "input": {"bits": code.bits, "unit": code.unit, "off": lost(code, values)},
+    }
+    return {network.output: simulate_chip(program, shape, values, args.backend)}, details
 
 
 def _summary(values: NDArray[Any]) -> dict[str, Any]:
@@ -80,7 +125,13 @@ def _summary(values: NDArray[Any]) -> dict[str, Any]:
 
 
 def _prose(found: dict[str, Any]) -> str:
-    lines = [f"{found['subject']} on {found['backend']}: {found['ticks']} ticks in {found['seconds']:.3g} s"]
+    where = f"{found['chip']} on {found['backend']}" if "chip" in found else found["backend"]
+    lines = [f"{found['subject']} on {where}: {found['ticks']} ticks in {found['seconds']:.3g} s"]
+    if "input" in found:
+        entry = found["input"]
+        lines.append(
+            f"  input  {entry['bits']} bit, unit {entry['unit']:g}, off by at most {entry['off']:.3g}"
+        )
     for name, output in found["outputs"].items():
         lines.append(
             f"  {name}  {output['shape']}, mean {output['mean']:.6g}, {output['least']:.6g} to "

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from strl.codecs.base import ENCODERS, Encoder, Float, Levels
+from strl.codecs.base import ENCODERS, Encoder, Float, Levels, encoder
 from strl.codecs.scaled import number, whole
-from strl.errors import EnvironmentFault
+from strl.errors import EnvironmentFault, ModelError
 
 PRECISION_MAX = 15
 """Most bits of a level: as many as a chip's synapses have exponents."""
@@ -64,6 +64,14 @@ class Stream(Encoder):
         most = _most(self.precision)
         low = 0 if self.precision == 1 else -most
         return np.clip(np.rint(values / self.step), low, most).astype(np.int16)
+
+
+def stream(spec: Mapping[str, Any]) -> Stream:
+    """The encoder that ``spec`` describes, which must be a stream."""
+    made = encoder(spec)
+    if not isinstance(made, Stream):
+        raise ModelError(f"encoder {made.kind!r} is no stream of input")
+    return made
 
 
 def fitting(values: Float, *, precision: int | None = None, step: float | None = None) -> tuple[int, float]:

@@ -62,11 +62,16 @@ def environment(semantics: Semantics, asked: Environment | str | None = None) ->
     """The environment a policy shall run in: its own, or the one asked for.
 
     Raises:
-        UsageError: none is asked for and the policy names none.
+        UsageError: none is asked for and the policy names none, or it is a bare network.
         EnvironmentFault: its spaces are not those of the policy; says both.
         ModelError: the decoder counts actions from another number.
     """
     made_for = semantics.environment
+    if semantics.open_loop:
+        raise UsageError(
+            "it is a bare network, which has no codec for an environment",
+            hint="run `strl simulate`, or make it a policy with `strl export FILE.nir --env ID`",
+        )
     if isinstance(asked, Environment):
         chosen = asked
     else:

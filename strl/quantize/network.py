@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 
 from strl.content import Content, readonly
 from strl.errors import ChipError
-from strl.ir.semantics import State
+from strl.ir.semantics import ReadoutKind, State
 from strl.quantize.convolution import Kernel
 from strl.quantize.neurons import COMPUTING, Gate, Kind, Product, count
 
 Format = Literal["dense", "sparse"]
 WindowKind = Literal["count", "membrane", "potential"]
+WINDOWS: Mapping[ReadoutKind, tuple[WindowKind, ...]] = MappingProxyType(
+    {"count": ("count",), "membrane": ("membrane",), "trace": ("count", "potential")}
+)
+"""What can be read where the semantics say so; the spikes of a trace are those of the raster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -60,8 +60,9 @@ def pushed(maps: Sequence[Map], values: Float) -> Float:
 
 def _matrix(maps: Sequence[Map], shape: Shape) -> Float:
     """[out, in], both flattened in C order."""
-    rows = widest = math.prod(shape)
-    after = shape
+    weighted = bool(maps) and isinstance(maps[0], Linear)
+    rows = math.prod(shape)
+    after, widest = shape, 1 if weighted else rows
     for node in maps:
         after = node.output_shape(after)
         widest = max(widest, math.prod(after))
@@ -70,7 +71,8 @@ def _matrix(maps: Sequence[Map], shape: Shape) -> Float:
             f"takes a matrix of {rows} × {widest} weights, at most {CELLS_MAX} are held",
             hint="put a convolution alone between two populations: its weights are shared",
         )
-    if maps and isinstance(maps[0], Linear):
+    if weighted:
+        assert isinstance(maps[0], Linear)
         found = pushed(maps[1:], maps[0].weight.T)
     else:
         found = pushed(maps, np.eye(rows).reshape(rows, *shape))

@@ -1,0 +1,108 @@
+"""A network open loop on a chip: compiled for a stream of values, run, and its outputs in float units."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strl.chip.backend import backend
+from strl.chip.openloop import shortened
+from strl.chip.program import Program
+from strl.codecs.stream import Stream, fitting, stream
+from strl.errors import UsageError
+from strl.ir.network import shapes
+from strl.ir.passes.head import head
+from strl.ir.semantics import MAX_TICKS, open_loop
+from strl.loop.simulate import check_input
+from strl.loop.subject import Subject
+
+Float = NDArray[np.float64]
+
+
+def as_stream(
+    subject: Subject,
+    values: Float | None = None,
+    *,
+    ticks: int | None = None,
+    bits: int | None = None,
+    unit: float | None = None,
+    output: str | None = None,
+) -> Subject:
+    """A subject's bare network with one output, to be compiled for a stream of input.
+
+    Args:
+        subject: no bundle.
+        values: [ticks, *input shape] that it shall take; spikes without.
+        ticks: at most so many will be run; default as many as there are values, else 4096.
+        bits, unit: of the input's levels; what loses least by default.
+        output: which to keep, where there are several.
+
+    Raises:
+        UsageError: a bundle, which is compiled already, or values of another shape.
+        ModelError: several outputs and none is named.
+    """
+    if subject.artefact.compiled is not None:
+        raise UsageError(
+            f"{subject.name}: is a bundle; its input, ticks and output are fixed",
+            hint="export the network again with --input-bits, --input-unit, --ticks or --node",
+        )
+    network = head(subject.network, output)
+    if values is not None:
+        check_input(network, values)
+    precision, step = fitting(np.zeros(1) if values is None else values, precision=bits, step=unit)
+    meaning = open_loop(
+        shapes(network)[network.input],
+        ticks=ticks or (MAX_TICKS if values is None else len(values)),
+        precision=precision,
+        step=step,
+    )
+    return Subject(artefact=replace(subject.artefact, network=network, semantics=meaning))
+
+
+def simulate_chip(program: Program, shape: tuple[int, ...], values: Float, name: str) -> Float:
+    """Run a program of an open loop from its initial state.
+
+    Args:
+        program: of ``as_stream``, or a bundle's.
+        shape: of the network's output.
+        values: [ticks, *input shape], at most as many ticks as the program has.
+        name: of the backend.
+
+    Returns:
+        [ticks, *shape]: spikes, or potentials in the float network's units. The ticks that messages take
+        from neuron to neuron are left out.
+
+    Raises:
+        UsageError: the program is a policy's, or made for fewer ticks.
+    """
+    code, readout = input_of(program), program.readout
+    program = shortened(program, len(values))
+    levels = code.levels(values.reshape(len(values), 1, -1))
+    session = backend(name).load(program)
+    try:
+        decision = session.run(program.spikes(levels))
+    finally:
+        session.close()
+    if readout.kind == "potential":
+        return decision.readout[0].reshape(len(values), *shape) * readout.unit
+    window = slice(program.readout.start, program.readout.stop)
+    spikes = decision.raster[0, window, program.slices[readout.population]]
+    return spikes.reshape(len(values), *shape).astype(np.float64)
+
+
+def input_of(program: Program) -> Stream:
+    """How the program's input is put into levels; raises ``UsageError`` where it is a policy's."""
+    if not program.semantics.open_loop:
+        raise UsageError(
+            "the bundle is a policy's: it is given observations, not a stream of input",
+            hint="use `strl run`, or simulate the policy's network by naming the policy",
+        )
+    return stream(program.semantics.encoder)
+
+
+def lost(code: Stream, values: Float) -> float:
+    """The most that the levels differ from the values."""
+    rows = values.reshape(len(values), -1)
+    return float(np.abs(code.levels(rows) * code.unit - rows).max(initial=0.0))
