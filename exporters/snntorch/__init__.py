@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from exporters.snntorch import chip, logic, maps, neurons, recurrent  # each enters its handlers
+from exporters.snntorch.compose import to_module
 from exporters.snntorch.proof import prove
 from exporters.snntorch.translate import structure, to_network
 from strl.ir.network import Network
 from strl.policies.policy import SpikingPolicy
+from strl.policies.threads import one_thread
 
-__all__ = ["chip", "logic", "maps", "neurons", "prove", "recurrent", "to_network", "translate"]
+__all__ = ["chip", "logic", "maps", "neurons", "prove", "recurrent", "to_module", "to_network", "translate"]
 
 
 def translate(policy: SpikingPolicy) -> tuple[Network, Mapping[str, Any]]:
@@ -20,5 +22,6 @@ def translate(policy: SpikingPolicy) -> tuple[Network, Mapping[str, Any]]:
     Raises:
         ModelError: as ``to_network`` and ``prove``.
     """
-    found = structure(policy)
-    return found.network, prove(policy, found.network, found=found)
+    with one_thread():
+        found = structure(policy)
+        return found.network, prove(policy, found.network, found=found)

@@ -14,9 +14,7 @@ import torch
 from torch import Tensor, nn
 
 SCALE = 2.0**11
-"""Chip units of one unit of current: a threshold of 1 is this mantissa."""
-GRAIN = 1.0 / (64 * SCALE)
-"""Step of currents and potentials."""
+"""Chip units of one unit of current, unless a layer says otherwise: a threshold of 1 is this mantissa."""
 DECAY = 4096
 
 
@@ -27,14 +25,23 @@ class ChipLinear(nn.Linear):
         inputs, outputs, bias: as ``nn.Linear``'s.
         weight_bits: 2..8; weights and biases are −m..m steps, m = 2^(weight_bits − 1) − 1.
         unit: what one step of its input is: 1 for spikes, an encoder's ``unit`` for its levels.
+        scale: of the neurons that it leads to, see ``ChipLeaky``.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, bias: bool = True, *, weight_bits: int = 8, unit: float = 1.0
+        self,
+        inputs: int,
+        outputs: int,
+        bias: bool = True,
+        *,
+        weight_bits: int = 8,
+        unit: float = 1.0,
+        scale: float = SCALE,
     ) -> None:
         super().__init__(inputs, outputs, bias=bias)
         self.weight_bits = weight_bits
         self.unit = unit
+        self.scale = scale
 
     def forward(self, input: Tensor) -> Tensor:
         return nn.functional.linear(input, self.stored_weight, self.stored_bias)
@@ -52,7 +59,7 @@ class ChipLinear(nn.Linear):
     def _stored(self, values: Tensor, unit: float) -> Tensor:
         most = 2 ** (self.weight_bits - 1) - 1
         largest = values.detach().abs().amax().clamp(min=2.0**-20)
-        step = torch.exp2(torch.ceil(torch.log2(largest / most))).clamp(min=1 / (SCALE * unit))
+        step = torch.exp2(torch.ceil(torch.log2(largest / most))).clamp(min=1 / (self.scale * unit))
         return _through(values, torch.clamp(torch.round(values.detach() / step), -most, most) * step)
 
 
@@ -61,12 +68,19 @@ class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
 
     Args:
         beta: retention, one value or one a neuron; learned where ``learn_beta``.
-        threshold: a multiple of 1 / ``SCALE``.
+        threshold: a multiple of 1 / scale.
         silent: never spikes nor resets: a membrane to read.
+        scale: chip units of one unit of current; potentials are multiples of 1 / (64 · scale).
     """
 
     def __init__(
-        self, beta: Any, threshold: float = 1.0, *, learn_beta: bool = False, silent: bool = False
+        self,
+        beta: Any,
+        threshold: float = 1.0,
+        *,
+        learn_beta: bool = False,
+        silent: bool = False,
+        scale: float = SCALE,
     ) -> None:
         super().__init__(
             beta=beta,
@@ -76,7 +90,7 @@ class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
             reset_delay=False,
             learn_beta=learn_beta,
         )
-        self.grain = GRAIN
+        self.grain = 1 / (64 * scale)
         self.silent = silent
 
     @property

@@ -24,6 +24,8 @@ from strl.errors import ModelError
 from strl.policies.chip_layers import ChipLeaky, ChipLinear
 from strl.policies.modules import Product, Sum
 
+READ_SCALE = 2.0**7
+"""Chip units of one unit of the read-out, whose potential must stay in range whatever it adds up to."""
 MAX_WIDTH = 4096
 MAX_BLOCKS = 16
 
@@ -143,8 +145,10 @@ class SpikingTransformer(nn.Module):
         )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.last = _neurons(config.width, config.beta)
-        self.head = ChipLinear(config.width, config.outputs, weight_bits=config.weight_bits)
-        self.out = ChipLeaky(torch.full((config.outputs,), config.readout_beta), silent=True)
+        self.head = ChipLinear(config.width, config.outputs, weight_bits=config.weight_bits, scale=READ_SCALE)
+        self.out = ChipLeaky(
+            torch.full((config.outputs,), config.readout_beta), silent=True, scale=READ_SCALE
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         stream = self.embed(x)

@@ -27,6 +27,7 @@ from strl.loop.subject import of_policy
 from strl.policies.checkpoint import Checkpoint, save
 from strl.policies.mlp import MLPConfig, SpikingMLP
 from strl.policies.policy import SpikingPolicy
+from strl.policies.threads import one_thread
 from strl.training.dagger import Imitation, Run
 from strl.training.episodes import (
     TEST_SEEDS,
@@ -96,12 +97,8 @@ def train(options: Training, output: Path, *, command: str = "") -> Trained:
         EnvironmentFault: no such environment, or spaces without a codec.
         UsageError: the run folder belongs to other options.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums in one order, and faster for networks this small
-    try:
+    with one_thread():
         return _train(options, output, command)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _train(options: Training, output: Path, command: str) -> Trained:

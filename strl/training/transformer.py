@@ -23,6 +23,7 @@ from strl.ir.semantics import Readout, Semantics
 from strl.loop.statistics import iqm
 from strl.policies.checkpoint import Checkpoint, save
 from strl.policies.policy import SpikingPolicy
+from strl.policies.threads import one_thread
 from strl.policies.transformer import SpikingTransformer, TransformerConfig
 from strl.training.dagger import Imitation
 from strl.training.episodes import TEST_SEEDS, Act, make_env, training_seeds
@@ -88,12 +89,8 @@ def configure_sequence(
 
 def train_transformer(options: SequenceTraining, output: Path, *, command: str = "") -> Trained:
     """Train a policy and write its checkpoint to ``output``; as ``strl.training.train.train``."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums in one order, and faster for networks this small
-    try:
+    with one_thread():
         return _train(options, output, command)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _train(options: SequenceTraining, output: Path, command: str) -> Trained:
