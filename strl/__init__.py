@@ -14,10 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["agent", "compare", "evaluate", "load"]
+__all__ = ["agent", "compare", "evaluate", "load", "load_module"]
 
 if TYPE_CHECKING:
-    from strl.loop.api import agent, compare, evaluate, load
+    from strl.loop.api import agent, compare, evaluate, load, load_module
 
 
 def __getattr__(name: str) -> Any:

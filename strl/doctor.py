@@ -37,7 +37,7 @@ LAVA = Requirement("lava-nc==0.10.0")
 PIP = f"{shlex.quote(sys.executable)} -m pip install"
 MEND_LAVA = f"{PIP} --no-deps --ignore-requires-python {LAVA} && {PIP} 'strl[lava]'"
 OWN = ("strl", "exporters", "hardware_sims")
-GROUPS = ("strl.frontends", "strl.exporters")
+GROUPS = ("strl.frontends", "strl.modules", "strl.exporters")
 PROBE_SECONDS = 120.0
 """Time limit of a backend's run; numba compiles in it the first time."""
 

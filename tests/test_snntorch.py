@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from exporters.snntorch import prove, to_network, translate
 from strl.errors import ModelError
-from strl.ir import LIF, EnvironmentSpec, Linear, Network, Readout, Semantics
+from strl.ir import LIF, EnvironmentSpec, Linear, Network, Readout, Scale, Semantics
+from strl.policies.modules import Delay, Product
 from strl.policies.policy import SpikingPolicy
 
 torch.set_num_threads(1)
@@ -504,3 +505,105 @@ def test_what_is_done_to_a_silent_output_is_seen() -> None:
     turned = policy(Turned(), call="decision")
     with pytest.raises(ModelError, match="returns something else than its last layer lif"):
         translate(turned)
+
+
+class Tutorial(nn.Module):
+    """As snnTorch's tutorials write it: states by hand, a loop over ticks, records of both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc1, self.lif1 = linear(INPUTS, HIDDEN), snn.Leaky(beta=0.9)
+        self.fc2, self.lif2 = linear(HIDDEN, OUTPUTS), snn.RLeaky(beta=0.9, linear_features=OUTPUTS)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        mem1 = self.lif1.init_leaky()
+        spk2, mem2 = self.lif2.init_rleaky()
+        spikes, membranes = [], []
+        for step in range(x.size(0)):
+            spk1, mem1 = self.lif1(self.fc1(x[step]), mem1)
+            spk2, mem2 = self.lif2(self.fc2(spk1), spk2, mem2)
+            spikes.append(spk2)
+            membranes.append(mem2)
+        return torch.stack(spikes, dim=0), torch.stack(membranes, dim=0)
+
+
+class TestGraphs:
+    def test_a_module_as_the_tutorials_write_it(self) -> None:
+        network, proof = translate(policy(Tutorial(), call="decision"))
+        assert proof["mismatches"] == 0
+        assert list(network.nodes)[1:-1] == ["fc1", "lif1", "fc2", "lif2", "lif2.delay", "lif2.recurrent"]
+
+    def test_a_head_is_named_and_the_others_stand_in_the_proof(self) -> None:
+        extra = {"fc3": linear(HIDDEN, 2), "lif3": neurons()}
+        both = SpikingPolicy(module=Layers(heads, **extra), semantics=semantics(), head=0)
+        network, proof = translate(both)
+        assert list(network.nodes) == ["input", "fc1", "lif1", "fc2", "lif2", "output"]
+        assert proof["head"] == 0
+        assert proof["unread"] == ["fc3", "lif3"]
+        other, _ = translate(replace(both, head=1))
+        assert [*other.nodes][-3:] == ["fc3", "lif3", "output"]
+
+    @pytest.mark.parametrize("gives", ["stack", "sum"])
+    def test_a_head_of_a_whole_decision(self, gives: str) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            pairs = [heads(m, step) for step in x]
+            joined = {"stack": torch.stack, "sum": lambda each: torch.stack(each).sum(0)}[gives]
+            return {"left": joined([a for a, _ in pairs]), "right": joined([b for _, b in pairs])}
+
+        module = Layers(way, fc3=linear(HIDDEN, OUTPUTS), lif3=neurons())
+        both = SpikingPolicy(module=module, semantics=semantics(), call="decision", head="right")
+        network, proof = translate(both)
+        assert network.sources(network.output) == ("lif3",)
+        assert proof["unread"] == ["fc2", "lif2"]
+
+    def test_rest_ticks_silence_every_bias(self) -> None:
+        torch.manual_seed(0)
+        norm = nn.BatchNorm1d(HIDDEN)
+        norm.running_mean.fill_(-0.4)
+        recurrent = snn.RLeaky(beta=0.8, linear_features=OUTPUTS, init_hidden=True)
+        module = nn.Sequential(linear(INPUTS, HIDDEN), norm, neurons(), linear(HIDDEN, OUTPUTS), recurrent)
+        network, proof = translate(policy(module, state="carry", rest=4))
+        assert proof["ticks"] == 4 * 11
+        assert network.nodes["1"].bias is not None  # type: ignore[attr-defined]
+
+    def test_an_image_from_a_flat_observation(self) -> None:
+        torch.manual_seed(0)
+        conv = nn.Conv2d(1, 2, (2, 2))
+        with torch.no_grad():
+            conv.weight.mul_(4)
+        parts = [nn.Unflatten(1, (1, 2, 3)), conv, neurons(beta=torch.rand(2, 1, 1)), nn.Flatten()]
+        network, _ = translate(policy(nn.Sequential(*parts, linear(4, OUTPUTS), neurons())))
+        lif = network.nodes["2"]
+        assert isinstance(lif, LIF)
+        assert lif.shape == (2, 1, 2)
+
+    def test_flattened_spikes_may_be_read(self) -> None:
+        torch.manual_seed(0)
+        parts = [linear(INPUTS, OUTPUTS), nn.Unflatten(1, (1, OUTPUTS)), neurons(), nn.Flatten()]
+        network, _ = translate(policy(nn.Sequential(*parts)))
+        assert network.nodes[network.output].shape == (OUTPUTS,)  # type: ignore[attr-defined]
+
+    def test_the_proof_knows_graded_spikes(self) -> None:
+        module = mlp(graded_spikes_factor=0.5)
+        made = policy(module)
+        network = to_network(made)
+        other = dict(network.nodes) | {"1.graded": Scale(scale=np.array(0.25))}
+        with pytest.raises(ModelError, match=r"1: .* spikes differ"):
+            prove(made, Network(nodes=other, edges=network.edges))
+
+    def test_input_that_is_taken_as_spikes_is_not_made_stronger(self) -> None:
+        class Both(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.both, self.wait = Product(), Delay()
+                self.fc, self.lif = nn.Linear(INPUTS, OUTPUTS), neurons()
+                nn.init.zeros_(self.fc.weight)  # silent whatever the input
+                nn.init.zeros_(self.fc.bias)
+
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return self.lif(self.fc(self.both(x, self.wait(x))))
+
+        _, proof = translate(policy(Both()))
+        assert proof["gain"] == 1
+        assert proof["silent"] == ["lif"]

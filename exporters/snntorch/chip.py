@@ -16,7 +16,9 @@ from strl.policies.chip_layers import ChipLeaky, ChipLinear
 
 @layer(ChipLinear)
 def chip_linear(module: ChipLinear, site: Site) -> Part:
-    node = linear(module, site).nodes[""]
+    made = linear(module, site)
+    assert made is not None
+    node = made.nodes[""]
     assert isinstance(node, Linear)
     bias = None if module.stored_bias is None else array(module.stored_bias)
     return Part.of(replace(node, weight=array(module.stored_weight), bias=bias))

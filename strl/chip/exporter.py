@@ -22,6 +22,7 @@ from strl.registry import suggest
 
 FRONTENDS = "strl.frontends"
 EXPORTERS = "strl.exporters"
+MODULES = "strl.modules"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,17 @@ class Frontend(Protocol):
 
         Raises:
             ModelError: what is not understood, by name, or a proof that fails.
+        """
+
+
+class Composer(Protocol):
+    """A network → a module of a framework that computes it: the way back of a ``Frontend``."""
+
+    def __call__(self, network: Network) -> Any:
+        """The module.
+
+        Raises:
+            ModelError: a node that the framework has no module for; names it.
         """
 
 
@@ -106,6 +118,12 @@ class ForeignReader(Protocol):
 def frontend(name: str = "snntorch") -> Frontend:
     """The front end of that name; raises ``UsageError`` where there is none."""
     found: Frontend = _entry(FRONTENDS, "front end", name)
+    return found
+
+
+def composer(name: str = "snntorch") -> Composer:
+    """What makes modules of that framework; raises ``UsageError`` where there is none."""
+    found: Composer = _entry(MODULES, "framework", name)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from strl.chip.exporter import composer
 from strl.errors import UsageError
 from strl.loop.agent import Agent
 from strl.loop.compare import Comparison
@@ -16,7 +17,7 @@ from strl.loop.subject import of_policy
 from strl.loop.subject import resolve as load
 from strl.policies.policy import SpikingPolicy
 
-__all__ = ["agent", "compare", "evaluate", "load"]
+__all__ = ["agent", "compare", "evaluate", "load", "load_module"]
 
 Given = Subject | SpikingPolicy | str | Path
 """What ``load`` gave, a policy made in Python, or the name of either."""
@@ -42,6 +43,21 @@ def evaluate(
 def compare(a: Given, b: Given | None = None, **options: Any) -> Comparison:
     """Compare two, or the float network of one with its chip program; see ``strl.loop.compare.compare``."""
     return _compare(_subject(a), None if b is None else _subject(b), **options)
+
+
+def load_module(name: str | Path, *, producer: str | None = None, assume: str | None = None) -> Any:
+    """The network of a ``.nir`` file (or of anything that ``load`` takes) as a snnTorch module, to train on.
+
+    Args:
+        name, producer, assume: as ``load``'s.
+
+    Returns:
+        A ``strl.policies.graph.SpikingGraph``: one call is one tick, ``reset_mem`` clears its states.
+
+    Raises:
+        ModelError: as ``load``; or a node that no module of snnTorch's is, which it names.
+    """
+    return composer()(load(str(name), producer=producer, assume=assume).network)
 
 
 def _subject(given: Given) -> Subject:

@@ -46,7 +46,7 @@ class Scale(nn.Module):
     def __init__(self, scale: Any, bias: Any = None, *, learn: bool = False) -> None:
         super().__init__()
         for name, value in (("scale", scale), ("bias", bias)):
-            tensor = None if value is None else torch.as_tensor(value, dtype=torch.get_default_dtype())
+            tensor = None if value is None else torch.as_tensor(value, dtype=_precision(value))
             if learn and tensor is not None:
                 self.register_parameter(name, nn.Parameter(tensor))
             else:
@@ -55,6 +55,12 @@ class Scale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x * self.scale
         return y if self.bias is None else y + self.bias
+
+
+def _precision(value: Any) -> torch.dtype:
+    """A tensor's own, where it is one of real numbers."""
+    real = isinstance(value, Tensor) and value.is_floating_point()
+    return value.dtype if real else torch.get_default_dtype()
 
 
 class SumPool(nn.Module):
