@@ -14,7 +14,8 @@ from scipy import stats
 from strl.errors import EnvironmentFault, UsageError
 from strl.ir import Network
 from strl.ir.maps import Linear
-from strl.loop.compare import Comparison, Moment, PopulationDifference, compare
+from strl.loop.compare import Comparison, compare
+from strl.loop.shadow import Moment, PopulationDifference
 from strl.loop.statistics import interval, iqm, iqm_rows, mean_rows
 from strl.testing.policies import PoleSubject, pole_network, pole_semantics
 

@@ -19,7 +19,9 @@ import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 
 from strl.errors import INTERRUPTED, BackendError, EnvironmentFault, StrlError, UsageError
-from strl.ir import EnvironmentSpec
+from strl.ir import EnvironmentSpec, Network
+from strl.ir.maps import Linear
+from strl.ir.nodes import Input
 from strl.loop.compare import compare
 from strl.loop.environment import Environment
 from strl.loop.evaluate import Entrant, evaluate
@@ -27,7 +29,7 @@ from strl.loop.jobs import Task, _environ, _packed, _Worker, play_apart
 from strl.loop.results import Evaluation
 from strl.loop.runner import play
 from strl.loop.trace import Trace
-from strl.testing.policies import PoleSubject, pole_semantics
+from strl.testing.policies import PoleSubject, pole_network, pole_semantics
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -95,6 +97,22 @@ def pole(env: str = SHORT, kwargs: dict[str, Any] | None = None, **changes: Any)
     return PoleSubject(semantics=pole_semantics(environment=spec, **changes))
 
 
+def arm() -> PoleSubject:
+    """Swings a pendulum, whose actions are a Box; pole's network without its fourth input."""
+    semantics = pole_semantics(
+        encoder={"kind": "direct", "low": [-1.0, -1.0, -8.0], "high": [1.0, 1.0, 8.0], "precision": 4},
+        decoder={"kind": "tanh", "low": [-2.0], "high": [2.0], "shape": [1], "weight": [[0.5, -0.5]]},
+        environment=EnvironmentSpec(
+            id="Pendulum-v1", observation_shape=(3,), actions=None, action_low=(-2.0,), action_high=(2.0,)
+        ),
+    )
+    network = pole_network()
+    first = network.nodes["fc1"]
+    assert isinstance(first, Linear)
+    nodes = {**network.nodes, "input": Input(shape=(3,)), "fc1": Linear(weight=first.weight[:, :3])}
+    return PoleSubject(semantics=semantics, network=Network(nodes=nodes, edges=network.edges))
+
+
 def ran(subject: PoleSubject, backend: str = "loihi", **options: Any) -> Evaluation:
     return evaluate(Entrant.of(subject, backend), **{"episodes": 7, **options})
 
@@ -149,6 +167,14 @@ def test_a_comparison_is_the_same() -> None:
     for side in ("a", "b"):
         assert alone.pop(side)["digest"] == apart.pop(side)["digest"]
     assert alone == apart
+
+
+def test_a_comparison_of_continuous_actions_is_the_same() -> None:
+    found = [compare(arm(), episodes=4, jobs=n, batch=b).to_dict() for n, b in ((1, 1), (1, 4), (2, 1))]
+    assert found[0]["action_distance"] > 0
+    for other in found[1:]:
+        for key in ("action_agreement", "action_distance", "shadowed_decisions", "populations"):
+            assert other[key] == found[0][key], key
 
 
 def test_no_more_processes_than_episodes(tmp_path: Path) -> None:

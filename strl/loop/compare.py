@@ -2,73 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from strl.chip.program import Messages
-from strl.codecs.base import Action, Float
+from strl.codecs.base import Float
 from strl.errors import UsageError
-from strl.loop.agent import Agent, episode_rng
-from strl.loop.environment import environment
+from strl.loop.environment import Environment, environment
 from strl.loop.evaluate import FLOAT, Entrant, Progress, Subject, evaluate
+from strl.loop.jobs import play_apart
 from strl.loop.journal import write_json
-from strl.loop.results import Evaluation
+from strl.loop.results import EpisodeResult, Evaluation
 from strl.loop.runner import play
+from strl.loop.shadow import PopulationDifference, Seen, Shadow, differences
 from strl.loop.statistics import interval, mean_rows
 from strl.loop.trace import FILE
 
 DEFAULT_TOLERANCE = 0.05
 """What ``equivalent`` means where no tolerance is asked for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """A decision of an episode, and a logical tick in it."""
-
-    seed: int
-    decision: int
-    tick: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PopulationDifference:
-    """How the spikes of one population differ where B sees what A saw.
-
-    Args:
-        spikes_a, spikes_b: how many each had in the ticks that both have.
-        differing: (neuron, tick) places where one spiked and the other did not.
-        first: the first of them in the episode of the lowest seed that has one; ``None`` where none differs.
-    """
-
-    spikes_a: int
-    spikes_b: int
-    differing: int
-    first: Moment | None
-
-    @property
-    def share(self) -> float:
-        """Differing places ÷ places where either spiked; 0 where neither ever did."""
-        either = (self.spikes_a + self.spikes_b + self.differing) // 2
-        return self.differing / either if either else 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        first = self.first
-        return {
-            "first_tick": None if first is None else first.tick,
-            "first": None
-            if first is None
-            else {"seed": first.seed, "decision": first.decision, "tick": first.tick},
-            "share": self.share,
-            "differing": self.differing,
-            "spikes_a": self.spikes_a,
-            "spikes_b": self.spikes_b,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +123,7 @@ def compare(
         a, b: subjects; without ``b`` it is ``a`` again, on the other backend.
         weight_bits: of the weights on a chip; what each was tuned for, else the chip's own.
         strict: raise ChipError where a chip would behave differently than its arithmetic ``lava`` says.
-        jobs: processes that play the episodes of each on its own; A with B in its shadow plays in this one.
+        jobs: processes that play the episodes, see ``strl.loop.jobs``; no result depends on it.
         output: directory for both runs (``a``, ``b``, each resumable, with the trace of the first episode)
             and ``compare.json``.
         tolerance: see ``Comparison.equivalent``; 0.05 where it is not given.
@@ -202,20 +156,23 @@ def compare(
         )
         for side, entrant in (("a", first), ("b", second))
     ]
-    slots = min(first.slots(episodes, batch), second.slots(episodes, batch))
-    with closing(first.agent(slots)) as leader, closing(second.agent(slots)) as follower:
-        shadow = Shadow(leader, follower)
-        for episode in play(leader, world, range(seed, seed + episodes), watcher=shadow):
+    each = math.ceil(episodes / jobs)
+    slots = min(first.slots(each, batch), second.slots(each, batch))
+    seen: list[Seen] = []
+    with closing(_shadowed(first, second, world, range(seed, seed + episodes), slots, jobs, seen)) as played:
+        for episode in played:
             if progress is not None:
                 progress(episode)
+    seen.sort(key=lambda e: e.seed)
+    decisions = sum(e.decisions for e in seen)
     continuous = bool(second.semantics.environment.action_low)
     found = Comparison(
         a=runs[0],
         b=runs[1],
-        action_agreement=shadow.agreed / shadow.decisions,
-        action_distance=shadow.distance / shadow.decisions if continuous else None,
-        decisions=shadow.decisions,
-        populations=shadow.differences(),
+        action_agreement=sum(e.agreed for e in seen) / decisions,
+        action_distance=sum(e.distance for e in seen) / decisions if continuous else None,
+        decisions=decisions,
+        populations=differences(seen),
         tolerance=limit,
     )
     if output is not None:
@@ -223,101 +180,28 @@ def compare(
     return found
 
 
+def _shadowed(
+    first: Entrant,
+    second: Entrant,
+    world: Environment,
+    seeds: Sequence[int],
+    slots: int,
+    jobs: int,
+    seen: list[Seen],
+) -> Generator[EpisodeResult, None, None]:
+    """The episodes of the first with the second in its shadow; what was seen is added to ``seen``."""
+    if jobs > 1:
+        follower = second.maker()
+        yield from play_apart(
+            first.maker(), world, seeds, jobs=jobs, batch=slots, follower=follower, seen=seen
+        )
+        return
+    with closing(first.agent(slots)) as leader, closing(second.agent(slots)) as follower_here:
+        shadow = Shadow(leader, follower_here)
+        yield from play(leader, world, seeds, watcher=shadow)
+        seen += shadow.seen
+
+
 def _new(path: Path) -> Path | None:
     """The path, unless something is there."""
     return None if path.exists() else path
-
-
-@dataclass(slots=True, kw_only=True)
-class _Tally:
-    """The running counts of one population."""
-
-    columns: tuple[slice, slice]
-    rows: tuple[slice, slice]
-    spikes: list[int] = field(default_factory=lambda: [0, 0])
-    differing: int = 0
-    first: dict[int, Moment] = field(default_factory=dict)
-
-
-class Shadow:
-    """A watcher that shows every observation to a second agent and notes where it differs."""
-
-    def __init__(self, leader: Agent, follower: Agent) -> None:
-        self._follower = follower
-        self._tallies = _aligned(leader, follower)
-        self._seeds = [0] * leader.batch
-        self._steps = [0] * leader.batch
-        self.decisions = 0
-        self.agreed = 0
-        self.distance = 0.0
-        spec = follower.semantics.environment
-        self._span = np.subtract(spec.action_high, spec.action_low)
-
-    def begun(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
-        for slot, seed in zip(slots, seeds, strict=True):
-            self._seeds[slot] = seed
-            self._steps[slot] = 0
-        self._follower.reset(slots, [episode_rng(seed) for seed in seeds])
-
-    def decided(self, agent: Agent, observations: Float, actions: Action, live: Sequence[int]) -> None:
-        index = np.array(live)
-        shadowed = self._follower.act(observations)
-        same = np.reshape(shadowed[index] == actions[index], (len(live), -1)).all(axis=1)
-        self.agreed += int(same.sum())
-        self.decisions += len(live)
-        if self._span.size:
-            apart = np.abs(np.subtract(shadowed[index], actions[index], dtype=np.float64))
-            self.distance += float((apart.reshape(len(live), -1) / self._span).mean(axis=1).sum())
-        for tally in self._tallies.values():
-            self._count(tally, agent.raster[index], self._follower.raster[index], live)
-        for slot in live:
-            self._steps[slot] += 1
-
-    def differences(self) -> dict[str, PopulationDifference]:
-        """What was counted so far."""
-        return {
-            name: PopulationDifference(
-                spikes_a=tally.spikes[0],
-                spikes_b=tally.spikes[1],
-                differing=tally.differing,
-                first=tally.first[min(tally.first)] if tally.first else None,
-            )
-            for name, tally in self._tallies.items()
-        }
-
-    def _count(self, tally: _Tally, a: Messages, b: Messages, live: Sequence[int]) -> None:
-        mine = a[:, tally.rows[0], tally.columns[0]]
-        theirs = b[:, tally.rows[1], tally.columns[1]]
-        tally.spikes[0] += int(mine.sum())
-        tally.spikes[1] += int(theirs.sum())
-        unlike = mine != theirs
-        count = int(unlike.sum())
-        if not count:
-            return
-        tally.differing += count
-        for row in np.flatnonzero(unlike.any(axis=(1, 2))).tolist():
-            slot = live[row]
-            seed = self._seeds[slot]
-            if seed not in tally.first:
-                tick = int(unlike[row].any(axis=1).argmax())
-                tally.first[seed] = Moment(seed=seed, decision=self._steps[slot], tick=tick)
-
-
-def _aligned(a: Agent, b: Agent) -> dict[str, _Tally]:
-    """The neurons that both have under one name, and the rows of each raster that are the same ticks.
-
-    A population's logical tick k is its raster's tick k + offset; ticks that only one has are left out.
-    """
-    found = {}
-    for name in a.computing:
-        if name not in b.computing:
-            continue
-        columns = a.populations[name], b.populations[name]
-        sizes = {c.stop - c.start for c in columns}
-        if len(sizes) != 1:
-            continue
-        starts = a.offsets[name], b.offsets[name]
-        ticks = min(a.ticks - starts[0], b.ticks - starts[1])
-        rows = slice(starts[0], starts[0] + ticks), slice(starts[1], starts[1] + ticks)
-        found[name] = _Tally(columns=columns, rows=rows)
-    return found

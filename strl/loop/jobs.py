@@ -32,6 +32,7 @@ from strl.errors import BackendError, StrlError, UsageError
 from strl.loop.agent import Agent
 from strl.loop.environment import Environment
 from strl.loop.results import EpisodeResult
+from strl.loop.shadow import Seen
 
 PATIENCE_S = 30.0
 """Seconds that a worker may take to close its agent after its last episode."""
@@ -51,16 +52,25 @@ class Task:
         environment: that its slots play.
         spec: of that environment, where it is registered in this process; a worker may not know it.
         batch: slots of a worker.
+        follower: makes the agent in the shadow of the one that plays, if there shall be one.
     """
 
     agent: Callable[[int], Agent]
     environment: Environment
     spec: Any
     batch: int
+    follower: Callable[[int], Agent] | None = None
 
 
 def play_apart(
-    agent: Callable[[int], Agent], environment: Environment, seeds: Sequence[int], *, jobs: int, batch: int
+    agent: Callable[[int], Agent],
+    environment: Environment,
+    seeds: Sequence[int],
+    *,
+    jobs: int,
+    batch: int,
+    follower: Callable[[int], Agent] | None = None,
+    seen: list[Seen] | None = None,
 ) -> Generator[EpisodeResult, None, None]:
     """Play the episode of every seed in ``jobs`` processes; yields each as it ends.
 
@@ -70,6 +80,8 @@ def play_apart(
         seeds: one an episode.
         jobs: processes, at most one an episode.
         batch: slots of each.
+        follower: makes the agent in the shadow of the one that plays, if there shall be one.
+        seen: what it saw is added here in the end.
 
     Raises:
         UsageError: the environment is made by something that only this process has.
@@ -77,11 +89,11 @@ def play_apart(
             before, in any worker, are yielded first.
     """
     spec = gymnasium.registry.get(environment.id)
-    task = _packed(Task(agent=agent, environment=environment, spec=spec, batch=batch))
+    task = _packed(Task(agent=agent, environment=environment, spec=spec, batch=batch, follower=follower))
     waiting = deque(seeds)
     crew = _Crew(task, min(jobs, len(seeds)))
     try:
-        yield from crew.episodes(waiting)
+        yield from crew.episodes(waiting, [] if seen is None else seen)
         crew.dismiss()
     except (StrlError, KeyboardInterrupt):
         yield from crew.arrived()
@@ -168,7 +180,7 @@ class _Crew:
             self.end()
             raise
 
-    def episodes(self, waiting: deque[int]) -> Iterator[EpisodeResult]:
+    def episodes(self, waiting: deque[int], seen: list[Seen]) -> Iterator[EpisodeResult]:
         """Hand out all seeds; gives the episodes as they arrive, until every worker has none left."""
         by_pipe = {w.pipe: w for w in self._workers}
         started = False
@@ -181,7 +193,8 @@ class _Crew:
                     yield self._arrived(worker, message)
                 elif "error" in message:
                     raise worker.fault(message)
-                elif "done" in message:
+                elif "seen" in message:
+                    seen += [Seen.from_dict(e) for e in message["seen"]]
                     del by_pipe[pipe]
                 else:
                     if not started:  # as in one process, what it takes to make an agent is not counted

@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -26,8 +26,7 @@ def main() -> None:
     _tie(parent)
     pipe = Connection(descriptor)
     try:
-        _play(pipe)
-        _say(pipe, done=True)
+        _say(pipe, seen=_play(pipe))
     except (EOFError, BrokenPipeError):
         os._exit(1)  # the parent is gone
     except BaseException as error:  # noqa: BLE001 (handed to the parent, who raises it)
@@ -38,17 +37,24 @@ def main() -> None:
             _say(pipe, error=type(error).__name__, message=text, hint=hint, trace=trace)
 
 
-def _play(pipe: Connection) -> None:
+def _play(pipe: Connection) -> list[dict[str, Any]]:
+    """Play until there are no more seeds; gives what an agent in the shadow saw."""
     from strl.loop.runner import play
+    from strl.loop.shadow import Shadow
 
     task = pickle.loads(pipe.recv_bytes())
     if task.spec is not None:
         import gymnasium
 
         gymnasium.registry.setdefault(task.spec.id, task.spec)
-    with closing(task.agent(task.batch)) as agent:
-        for episode in play(agent, task.environment, _seeds(pipe)):
+    with ExitStack() as stack:
+        agent = stack.enter_context(closing(task.agent(task.batch)))
+        shadow = None
+        if task.follower is not None:
+            shadow = Shadow(agent, stack.enter_context(closing(task.follower(task.batch))))
+        for episode in play(agent, task.environment, _seeds(pipe), watcher=shadow):
             _say(pipe, episode=episode.to_dict())
+    return [] if shadow is None else [episode.to_dict() for episode in shadow.seen]
 
 
 def _seeds(pipe: Connection) -> Iterator[int]:
