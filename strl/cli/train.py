@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
+
+from strl.cli import learning
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -24,49 +25,28 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--alpha", type=float, help="retention of a synaptic neuron's current (default: 0.5)")
     parser.add_argument("--beta", type=float, help="retention of the potential (default: 0.75)")
     parser.add_argument("--readout", choices=["membrane", "count"], help="default: membrane")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of everything (default: 0)")
     parser.add_argument("--expert-steps", type=int, metavar="N", help="environment steps of the expert")
-    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of imitation")
-    parser.add_argument("--updates", type=int, metavar="N", help="gradient steps a round")
     parser.add_argument("--spike-cost", type=float, metavar="X", help="loss per mean spike (default: 0)")
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the checkpoint to write")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    learning.add(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, or go on where an interrupted training stopped."""
-    from pathlib import Path
-
-    from strl.cli.output import emit, say
-    from strl.loop.statistics import iqm
-    from strl.training.train import command_line, configure, train
+    from strl.training.train import configure, train
 
     names = ("hidden", "ticks", "encoder", "neuron", "alpha", "beta", "readout", "expert_steps")
-    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    given = learning.given(args, names)
     if args.encoder_option:
         given["encoder_options"] = dict(args.encoder_option)
-    imitation = {n: getattr(args, n) for n in ("rounds", "updates", "spike_cost")}
-    imitation = {name: value for name, value in imitation.items() if value is not None}
-    output = Path(args.output)
-    done = train(
-        configure(args.env, seed=args.seed, given=given, imitation=imitation),
-        output,
-        command=command_line(sys.argv[1:], output),
+    imitation = learning.given(args, ("rounds", "updates", "spike_cost"))
+    options = configure(args.env, seed=args.seed, given=given, imitation=imitation)
+    return learning.learn(
+        args,
+        lambda output, command: train(options, output, command=command),
+        what={"env": args.env},
+        returned="float IQM {}",
+        then="run",
     )
-    if args.json:
-        emit(
-            {
-                "policy": str(done.path),
-                "env": args.env,
-                "seed": args.seed,
-                "validation_mean": done.validation,
-                "test": {"episodes": len(done.test), "iqm": iqm(done.test), "mean": float(done.test.mean())},
-            }
-        )
-    else:
-        say(f"{done.path}: float IQM {iqm(done.test):.6g} over {len(done.test)} test seeds")
-        say(f"next: strl run {done.path}")
-    return 0
 
 
 def _widths(text: str) -> tuple[int, ...]:
