@@ -37,9 +37,8 @@ class Cell:
 
     def __init__(self, found: Found, reading: Reading, shape: Shape, *, looped: bool) -> None:
         self.kind, self.reading, self.shape, self.looped = found.kind, reading, shape, looped
-        self.single = all(
-            np.asarray(v).dtype == np.float32 for k, v in found.values.items() if k[:3] == "tau"
-        )
+        scales = [name for name in found.values if name.startswith("tau")] or ["r"]
+        self.single = all(np.asarray(found.values.get(name)).dtype == np.float32 for name in scales)
         self.values: dict[str, Float] = {}
         for name, value in found.values.items():
             try:
@@ -60,11 +59,16 @@ class Cell:
             return np.ones(self.shape), gate
         if self.reading.neuron == "substep" and self.kind == "LIF":
             return self._substep()
-        alpha, beta = self._current_kept(), self._kept()
-        gain = self._gain(beta)
-        if self.kind.startswith("Cuba"):
-            gain = gain * self._by(self.reading.current_gain, alpha, lambda: self.values["w_in"])
-        return self._near_one(gain), self._lif(alpha, beta)
+        if self.kind in ("IF", "I"):
+            gain, beta = self.values["r"] * self.reading.step_if, np.ones(self.shape)
+            return self._near_one(gain), self._lif(np.zeros(self.shape), beta)
+        which = self.reading.leak_gain if self.kind == "LI" else self.reading.gain
+        if not self.kind.startswith("Cuba"):
+            beta, gain = self._decay("tau", which, "r")
+            return self._near_one(gain), self._lif(np.zeros(self.shape), beta)
+        beta, gain = self._decay("tau_mem", which, "r")
+        alpha, current = self._decay("tau_syn", self.reading.current_gain, "w_in")
+        return self._near_one(gain * current), self._lif(alpha, beta)
 
     def _lif(self, alpha: Float, beta: Float) -> LIF:
         reading, fires = self.reading, "v_threshold" in self.values
@@ -99,15 +103,17 @@ class Cell:
         late = reading.reset_delay and reset != "once" and (reset != "zero" or whole)
         return reset, late and reset != "none"
 
-    def _kept(self) -> Float:
-        """β: what the potential keeps in a tick."""
-        if self.kind in ("IF", "I"):
-            return np.ones(self.shape)
-        return self._retention("tau_mem" if self.kind.startswith("Cuba") else "tau")
-
-    def _current_kept(self) -> Float:
-        """α: what the current keeps in a tick; 0 where there is none."""
-        return self._retention("tau_syn") if self.kind.startswith("Cuba") else np.zeros(self.shape)
+    def _decay(self, field: str, which: Gain, factor: str) -> tuple[Float, Float]:
+        """What is kept in a tick of that time constant (α or β), and what one unit of input adds."""
+        kept, ticks = self._retention(field), self.reading.dt / self.values[field]
+        lost = ticks if self.reading.decay == "euler" else -np.expm1(-ticks)
+        gains: Mapping[Gain, Callable[[], Float]] = {
+            "file": lambda: self.values[factor] * lost,
+            "one": lambda: np.ones(self.shape),
+            "lost": lambda: lost,
+            "kept": lambda: kept,
+        }
+        return kept, gains[which]()
 
     def _retention(self, field: str) -> Float:
         tau, dt = self.values[field], self.reading.dt
@@ -129,21 +135,6 @@ class Cell:
         if self.single and self.reading.retention == "float32":
             kept = kept.astype(np.float32).astype(np.float64)
         return kept
-
-    def _gain(self, beta: Float) -> Float:
-        if self.kind in ("IF", "I"):
-            return self.values["r"] * self.reading.step_if
-        which = self.reading.leak_gain if self.kind == "LI" else self.reading.gain
-        return self._by(which, beta, lambda: self.values["r"])
-
-    def _by(self, which: Gain, kept: Float, factor: Callable[[], Float]) -> Float:
-        gains: Mapping[str, Callable[[], Float]] = {
-            "file": lambda: factor() * (1 - kept),
-            "one": lambda: np.ones(self.shape),
-            "lost": lambda: 1 - kept,
-            "kept": lambda: kept,
-        }
-        return gains[which]()
 
     def _near_one(self, gain: Float) -> Float:
         """Gains of 1 that went through divisions are 1 again."""

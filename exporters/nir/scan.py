@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
@@ -41,14 +42,30 @@ def scan(data: bytes, where: str) -> Graph:
     Raises:
         ModelError: the first thing that is wrong; names the file, the object and the limit.
     """
+    with opened(data, where, "NIR file") as file:
+        _version(file, where)
+        return read_graph(file, where)
+
+
+@contextmanager
+def opened(data: bytes, where: str, what: str) -> Iterator[h5py.File]:
+    """An HDF5 file that is a tree of plain groups and values in the file itself, within bounds.
+
+    Args:
+        data: the file's bytes.
+        where: its name, for messages.
+        what: it should be.
+
+    Raises:
+        ModelError: it is not; also for whatever HDF5 finds wrong while it is open.
+    """
     if not data.startswith(b"\x89HDF\r\n\x1a\n"):
-        raise ModelError(f"{where}: is not a NIR file: not HDF5", hint="a .nir file is made by `strl export`")
+        raise ModelError(f"{where}: is not a {what}: not HDF5", hint=f"a {what} is made by `strl export`")
     _heaps(data, where)
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             _objects(file, where)
-            _version(file, where)
-            return read_graph(file, where)
+            yield file
     except ModelError:
         raise
     except Exception as error:  # h5py raises whatever the C library's trouble maps to
