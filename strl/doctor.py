@@ -26,6 +26,8 @@ from packaging.version import Version
 from strl.errors import BackendError, StrlError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from strl.chip import Program, Session
 
 Status = Literal["ok", "missing", "problem"]
@@ -298,11 +300,26 @@ def _spikes(load: Callable[[Program], Session]) -> str:
     """SHA-256 over the rasters of three decisions of a small program with a fixed input."""
     import numpy as np
 
+    draw = np.random.default_rng(1)
+    session = load(_small_program(draw))
+    hasher = hashlib.sha256()
+    try:
+        session.reset()
+        for _ in range(3):
+            spikes = draw.integers(0, 2, (8, 1, 3)).astype(np.uint8)
+            hasher.update(session.run(spikes).raster.tobytes())
+    finally:
+        session.close()
+    return hasher.hexdigest()
+
+
+def _small_program(draw: np.random.Generator) -> Program:
+    """Three sources, five hidden neurons and two more; weights are drawn."""
+    import numpy as np
+
     from strl.chip import Part, Program, chip
     from strl.ir import EnvironmentSpec, Readout, Semantics
     from strl.quantize import Lif, Population, ReadoutWindow, Schedule, Source, Synapse
-
-    draw = np.random.default_rng(1)
 
     def lif(name: str, size: int, offset: int) -> Population:
         kind = Lif(du=np.full(size, 4095), dv=np.full(size, 400), vth=np.full(size, 40))
@@ -312,7 +329,9 @@ def _spikes(load: Callable[[Program], Session]) -> str:
         weight = (2 * draw.integers(-20, 60, shape)).astype(np.int16)
         return Synapse(name=f"{pre}-{post}", pre=pre, post=post, weight=weight)
 
-    program = Program(
+    spec = EnvironmentSpec(id="", observation_shape=(3,), actions=2)
+    counted = Readout(kind="count")
+    return Program(
         chip=chip("loihi1"),
         arithmetic="lava",
         populations=(
@@ -328,24 +347,9 @@ def _spikes(load: Callable[[Program], Session]) -> str:
         schedule=Schedule(ticks=8, total=10, state="reset"),
         readout=ReadoutWindow(population="out", kind="count", start=2, stop=10, unit=1.0),
         semantics=Semantics(
-            ticks=8,
-            state="reset",
-            readout=Readout(kind="count"),
-            encoder={},
-            decoder={},
-            environment=EnvironmentSpec(id="", observation_shape=(3,), actions=2),
+            ticks=8, state="reset", readout=counted, encoder={}, decoder={}, environment=spec
         ),
     )
-    session = load(program)
-    hasher = hashlib.sha256()
-    try:
-        session.reset()
-        for _ in range(3):
-            spikes = draw.integers(0, 2, (8, 1, 3)).astype(np.uint8)
-            hasher.update(session.run(spikes).raster.tobytes())
-    finally:
-        session.close()
-    return hasher.hexdigest()
 
 
 def _line(error: Exception) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,42 +143,46 @@ def compare(
     environment(other.semantics, world)
     first = Entrant.of(a, backend_a, weight_bits, strict=strict)
     second = Entrant.of(other, backend_b, weight_bits, strict=strict)
-    runs = [
-        evaluate(
-            entrant,
-            env=world,
-            episodes=episodes,
-            seed=seed,
-            batch=batch,
-            jobs=jobs,
-            output=None if output is None else output / side,
-            trace=None if output is None else _new(output / side / FILE),
-            progress=progress,
-        )
-        for side, entrant in (("a", first), ("b", second))
-    ]
+    played = partial(
+        evaluate, env=world, episodes=episodes, seed=seed, batch=batch, jobs=jobs, progress=progress
+    )
+    runs = [_kept(played, first, output, "a"), _kept(played, second, output, "b")]
     each = math.ceil(episodes / jobs)
     slots = min(first.slots(each, batch), second.slots(each, batch))
     seen: list[Seen] = []
-    with closing(_shadowed(first, second, world, range(seed, seed + episodes), slots, jobs, seen)) as played:
-        for episode in played:
+    with closing(
+        _shadowed(first, second, world, range(seed, seed + episodes), slots, jobs, seen)
+    ) as shadowed:
+        for episode in shadowed:
             if progress is not None:
                 progress(episode)
-    seen.sort(key=lambda e: e.seed)
-    decisions = sum(e.decisions for e in seen)
     continuous = bool(second.semantics.environment.action_low)
-    found = Comparison(
+    found = _comparison(runs, sorted(seen, key=lambda e: e.seed), continuous, limit)
+    if output is not None:
+        write_json(output / "compare.json", found.to_dict())
+    return found
+
+
+def _kept(played: Callable[..., Evaluation], entrant: Entrant, output: Path | None, side: str) -> Evaluation:
+    """The entrant on its own; its run, and the trace of its first episode, are kept in ``output/side``."""
+    if output is None:
+        return played(entrant)
+    return played(entrant, output=output / side, trace=_new(output / side / FILE))
+
+
+def _comparison(
+    runs: Sequence[Evaluation], seen: Sequence[Seen], continuous: bool, tolerance: float
+) -> Comparison:
+    decisions = sum(e.decisions for e in seen)
+    return Comparison(
         a=runs[0],
         b=runs[1],
         action_agreement=sum(e.agreed for e in seen) / decisions,
         action_distance=sum(e.distance for e in seen) / decisions if continuous else None,
         decisions=decisions,
         populations=differences(seen),
-        tolerance=limit,
+        tolerance=tolerance,
     )
-    if output is not None:
-        write_json(output / "compare.json", found.to_dict())
-    return found
 
 
 def _shadowed(
