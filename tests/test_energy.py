@@ -203,6 +203,8 @@ def test_sddpg_lands_near_its_published_energy(profile: str, low: float, high: f
     [
         ('value = 69.3, unit = "pJ"', "unit = 'pJ'"),
         ('value = -1.0, unit = "J"', "below 0"),
+        ('value = 1.0, unit = "s"', r"energy\.mine\.spike: unit = 's', must be 'J'"),
+        ("value = 1.0", "unit = '1', must be 'J'"),
         ('value = nan, unit = "J"', "must be a finite number"),
         ('value = 1.0, low = 2.0, unit = "J"', "2 ≤ 1 ≤ 1 does not hold"),
         ('value = "x", unit = "J"', "value = 'x', must be a finite number"),
@@ -211,6 +213,12 @@ def test_sddpg_lands_near_its_published_energy(profile: str, low: float, high: f
 def test_a_chip_file_with_a_wrong_figure_is_refused(entry: str, message: str) -> None:
     figure = f'spike = {{ {entry}, status = "primary", source = "made up" }}'
     with pytest.raises(ChipError, match=message):
+        parse(chip("loihi1").toml + f"\n[energy.mine]\n{figure}\n", "mine.toml")
+
+
+def test_times_of_a_barrier_are_for_a_number_of_tiles() -> None:
+    figure = 'sync_time_many = { value = 1e-6, unit = "s", status = "primary", source = "made up" }'
+    with pytest.raises(ChipError, match="must end in a number of tiles"):
         parse(chip("loihi1").toml + f"\n[energy.mine]\n{figure}\n", "mine.toml")
 
 
@@ -225,7 +233,7 @@ def test_the_order_of_profiles_is_the_chips_whatever_happened() -> None:
 def with_figures(*names: str) -> Program:
     figures = "".join(
         f'{name} = {{ value = 1.0, unit = "{unit}", status = "derived", source = "made up" }}\n'
-        for name, unit in ((name, "s" if name.endswith("_time") else "J") for name in names)
+        for name, unit in ((n, {"time": "s", "power": "W"}.get(n.split("_")[-1], "J")) for n in names)
     )
     spec = parse(chip("loihi1").toml + f"\n[energy.mine]\n{figures}", "mine.toml")
     return replace(fan_out_program((0, 1, 2)), chip=spec)

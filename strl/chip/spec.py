@@ -112,7 +112,7 @@ def parse(toml: str, where: str) -> ChipSpec:
         limits = _figures(table["limits"], f"{where}: limits")
         check_limits({name: figure.value for name, figure in limits.items()}, f"{where}: limits")
         energy = {
-            profile: _figures(events, f"{where}: energy.{profile}")
+            profile: _profile(events, f"{where}: energy.{profile}")
             for profile, events in table.get("energy", {}).items()
         }
         return ChipSpec(
@@ -154,6 +154,18 @@ def _features(table: Mapping[str, Any], name: str, known: tuple[T, ...], where: 
 
 def _figures(table: Mapping[str, Mapping[str, Any]], where: str) -> Figures:
     return MappingProxyType({name: _figure(entry, f"{where}.{name}") for name, entry in table.items()})
+
+
+def _profile(table: Mapping[str, Mapping[str, Any]], where: str) -> Figures:
+    figures = _figures(table, where)
+    for name, figure in figures.items():
+        tiles = name.removeprefix("sync_time_")
+        unit = "s" if name.endswith("_time") or tiles != name else "W" if name.endswith("_power") else "J"
+        if figure.unit != unit:
+            raise ChipError(f"{where}.{name}: unit = {figure.unit!r}, must be {unit!r}")
+        if tiles != name and not tiles.isdecimal():
+            raise ChipError(f"{where}.{name}: must end in a number of tiles, such as sync_time_32")
+    return figures
 
 
 def _figure(entry: Mapping[str, Any], where: str) -> Figure:

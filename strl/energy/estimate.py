@@ -137,35 +137,16 @@ def estimate(
     if not activity.decisions:
         raise UsageError("energy: no decision was made")
     book = _Book(program.chip.energy[profile])
-    core = _core(book, activity)
-    noc = {
-        "messages": (book["message"] + book["tile_crossing"]) * int(activity.messages_out.sum())
-        if activity.messages_out.any()
-        else ZERO,
-        "hops": book["hop_ew"] * activity.hops_ew + book["hop_ns"] * activity.hops_ns,
-    }
     tick = _tick(book, program, activity)
     seconds = tick * (activity.ticks / activity.decisions)
     wall = seconds if control_period is None else _at_least(seconds, control_period)
-    chips = 1
-    static = {"static": _product(book["static_power"], wall) * (chips * activity.decisions)}
-    host = {
-        "host": _product(book["host_power"], wall) * (chips * activity.decisions),
-        "resets": book["reset"] * (activity.resets * chips),
-    }
-    parts: dict[str, Interval] = {}
-    totals: dict[str, Interval] = {}
-    running = ZERO
-    for name, group in (("core", core), ("noc", noc), ("static", static), ("host", host)):
-        for part, joules in group.items():
-            parts[part] = joules * (1 / activity.decisions)
-            running = running + parts[part]
-        totals[name] = running
+    joules = {**_core(book, activity), **_network(book, activity), **_standing(book, activity, wall)}
+    parts = {part: whole * (1 / activity.decisions) for part, whole in joules.items()}
     missing = _missing(program.chip.energy[profile], activity)
     return EnergyReport(
         profile=profile,
         parts=parts,
-        totals=totals,
+        totals=_running(parts),
         tick=tick,
         decision=seconds,
         wall=wall,
@@ -173,6 +154,15 @@ def estimate(
         unknown=_unknown(missing),
         sources=book.sources,
     )
+
+
+def _running(parts: Mapping[str, Interval]) -> dict[str, Interval]:
+    totals, running = {}, ZERO
+    for name, group in _TOTALS.items():
+        for part in group:
+            running = running + parts[part]
+        totals[name] = running
+    return totals
 
 
 class _Book:
@@ -205,6 +195,23 @@ def _core(book: _Book, activity: ActivityCounts) -> dict[str, Interval]:
         + book["synop_sparse"] * int(activity.synops_sparse.sum()),
         "neurons": book["neuron_access"] * updates + active,
         "spikes": book["spike"] * int(activity.spikes.sum()),
+    }
+
+
+def _network(book: _Book, activity: ActivityCounts) -> dict[str, Interval]:
+    sent = int(activity.messages_out.sum())
+    return {
+        "messages": (book["message"] + book["tile_crossing"]) * sent if sent else ZERO,
+        "hops": book["hop_ew"] * activity.hops_ew + book["hop_ns"] * activity.hops_ns,
+    }
+
+
+def _standing(book: _Book, activity: ActivityCounts, wall: Interval) -> dict[str, Interval]:
+    """What a chip takes for being there, ``wall`` seconds a decision."""
+    return {
+        "static": _product(book["static_power"], wall) * activity.decisions,
+        "host": _product(book["host_power"], wall) * activity.decisions,
+        "resets": book["reset"] * activity.resets,
     }
 
 
