@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import trim_mean
 
 Float = NDArray[np.float64]
 
@@ -24,6 +23,8 @@ def iqm_rows(values: Float) -> Float:
 
     The mean without the lowest and the highest ⌊n/4⌋ values.
     """
+    from scipy.stats import trim_mean  # takes most of a second, which a worker that plays need not wait for
+
     return np.asarray(trim_mean(values, 0.25, axis=-1), dtype=np.float64)
 
 
