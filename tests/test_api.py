@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 import strl
 from strl.errors import ModelError, UsageError
+from strl.loop.subject import of_policy
 from strl.policies import SpikingPolicy, load_policy, shipped
 from strl.testing.policies import pole_semantics
 
@@ -66,6 +68,14 @@ def test_odd_policies(changes: dict[str, Any], message: str) -> None:
     fields: dict[str, Any] = {"module": torch.nn.Linear(4, 2), "semantics": pole_semantics()}
     with pytest.raises(ModelError, match=message):
         SpikingPolicy(**{**fields, **changes})
+
+
+def test_a_decoder_for_another_environment_leaves_through_no_door(policy: SpikingPolicy) -> None:
+    """Not as a bundle, and not as a file that only somebody else would run."""
+    decoder = {**policy.semantics.decoder, "actions": 1, "per_action": 2}
+    wrong = replace(policy, semantics=replace(policy.semantics, decoder=decoder))
+    with pytest.raises(ModelError, match="argmax gives 1 actions, the environment has 2"):
+        of_policy(wrong)
 
 
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:

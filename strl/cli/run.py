@@ -127,11 +127,11 @@ def _chip_lines(found: Evaluation) -> list[str]:
             f"{counts.packets / found.decisions:.1f} packets a decision"
         )
     for report in found.energy.values():
-        least = "at least " if report.missing else ""
+        least = {name: "at least " if name in report.at_least else "" for name in report.totals}
         core, total = report.totals["core"], report.totals["host"]
         lines.append(
-            f"  energy     {least}{_plain(core.value * 1e6)} µJ in the cores, "
-            f"{least}{_plain(total.value * 1e6)} µJ in all "
+            f"  energy     {least['core']}{_plain(core.value * 1e6)} µJ in the cores, "
+            f"{least['host']}{_plain(total.value * 1e6)} µJ in all "
             f"({_plain(total.low * 1e6)} to {_plain(total.high * 1e6)}) a decision, by {report.profile}"
             + (f", which leaves out: {', '.join(report.missing)}" if report.missing else "")
         )

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from strl.chip.arithmetic import ARITHMETICS, Arithmetic
+from strl.chip.codec import check_codec
 from strl.chip.compile import Compiled, compile_network
 from strl.chip.exporter import Artefact, ForeignReader, exporter, exporters, frontend
 from strl.chip.program import Program
 from strl.chip.spec import chip as chip_named
 from strl.errors import UsageError
-from strl.ir.network import Network
+from strl.ir.network import Network, shapes, size
+from strl.ir.nodes import Output
 from strl.ir.semantics import Semantics
 from strl.policies.policy import SpikingPolicy
 from strl.registry import suggest
@@ -145,6 +147,9 @@ def _from_module(name: str) -> Artefact:
 
 def _translated(policy: SpikingPolicy, name: str) -> Artefact:
     network, proof = frontend()(policy)
+    if len(network.of(Output)) == 1:  # of several heads, which is read is asked later
+        found = shapes(network)
+        check_codec(policy.semantics, size(found[network.input]), size(found[network.output]))
     artefact = Artefact(name=name, network=network, semantics=policy.semantics, proof=proof)
     with tempfile.TemporaryDirectory(prefix="strl-") as folder:
         path = Path(folder) / "network.nir"
