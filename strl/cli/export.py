@@ -155,7 +155,10 @@ def _proved(proof: dict[str, Any]) -> str:
         return f"read as one of {proof['origin']['title']}, as {proof['origin']['producer']}"
     layers = proof.get("silent", [])
     silent = f"; {', '.join(layers)} never spiked in them" if layers else ""
-    return f"equal to the module in {proof.get('ticks', 0)} ticks of {proof.get('batch', 0)} inputs{silent}"
+    unread = proof.get("unread", [])
+    left = f"; head {proof.get('head')!r} is read, {', '.join(unread)} left out" if unread else ""
+    shown = f"{proof.get('ticks', 0)} ticks of {proof.get('batch', 0)} inputs"
+    return f"equal to the module in {shown}{silent}{left}"
 
 
 def _prose(found: dict[str, Any]) -> str:

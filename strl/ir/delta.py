@@ -14,9 +14,10 @@ from strl.ir.nodes import NODES, Float, Neurons, Shape, State
 @NODES.register("delta")
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Delta(Neurons):
-    """v ← beta·v + x;  spike where the change of v, either way, is above the threshold. Nothing resets.
+    """Neurons that spike where their potential changes by more than a threshold, either way.
 
-    Chips refuse these neurons: theirs compare the potential, not its change.
+    v ← beta·v + x;  spike z = |v − v before| > threshold. Nothing resets. Chips refuse these neurons: theirs
+    compare the potential, not its change.
 
     Args:
         beta: retention of the potential.
