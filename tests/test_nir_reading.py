@@ -197,6 +197,16 @@ class TestShapes:
         with pytest.raises(ModelError, match=message):
             network(line(tmp_path / "x.nir", (3,), to, node))
 
+    @pytest.mark.parametrize("extra", [1, 2])
+    def test_a_batch_axis_that_was_kept(self, extra: int, tmp_path: Path) -> None:
+        """Norse's exporter keeps it, Rockpool's that of time too."""
+        one = (1,) * extra
+        path = line(tmp_path / "x.nir", (*one, 3), (*one, 2), nir.Linear(weight=np.ones((2, 3))))
+        subject = resolve(str(path), producer="nir")
+        assert simulate_float(subject, np.ones((4, 3)))["output"].shape == (4, 2)
+        (said,) = subject.artefact.proof["origin"]["warnings"]
+        assert "taken without the batch axis: (3,)" in said
+
     def test_an_input_shape_that_is_another(self, tmp_path: Path) -> None:
         node = nir.Conv1d(
             input_shape=9,

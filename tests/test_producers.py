@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -18,73 +17,50 @@ import pytest
 from exporters.nir.reading import producers
 from strl.cli import main
 from strl.errors import ModelError, UsageError
-from strl.loop.arrays import read_array
 from strl.loop.simulate import simulate_float
 from strl.loop.subject import resolve
+from strl.testing.cases import Case, cases
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "producers"
-FOUND = sorted(path.parent for path in CASES.glob("*/meta.json"))
-
-WORDS = {"expo": "decay"}
-"""Options of the shared cases' own simulator that ours calls otherwise."""
-VALUES = {("expo", True): "exponential", ("expo", False): "euler"}
-
-
-def reading(meta: Mapping[str, Any]) -> str:
-    """What ``--producer`` is given for a shared case, by rule."""
-    name, given = meta["profile"], dict(meta["profile_kw"])
-    if name == "Spec":
-        name = "nir"
-        given.setdefault("dt", 1e-4)
-    elif name.startswith("SnnTorch"):
-        name, mode = "snntorch", name.removeprefix("SnnTorch").lower()
-        resets = {"sub": "subtract", "zero": "zero", "none": "none"}
-        given["reset"] = next(word for key, word in resets.items() if mode.startswith(key))
-        given["reset_delay"] = mode.endswith("delay")
-    options = [
-        f"{WORDS.get(key, key)}={VALUES.get((key, value), str(value).lower())}"
-        for key, value in given.items()
-    ]
-    return name.lower() + (":" + ",".join(options) if options else "")
+FOUND = cases(CASES)
 
 
 @pytest.mark.skipif(not FOUND, reason="the shared cases are not here")
 class TestShared:
-    @pytest.mark.parametrize("case", FOUND, ids=lambda path: path.name)
-    def test_case(self, case: Path, tmp_path: Path) -> None:
-        meta = json.loads((case / "meta.json").read_text())
+    @pytest.mark.parametrize("case", FOUND, ids=lambda case: case.name)
+    def test_case(self, case: Case, tmp_path: Path) -> None:
         made = tmp_path / "out.npy"
-        arguments = [str(case / "graph.nir"), "--input", str(case / "input.npy"), "-o", str(made), "--json"]
-        assert main(["simulate", *arguments, "--producer", reading(meta)]) == 0
-        found, wanted = np.load(made), np.load(case / "output.npy")
+        arguments = [str(case.graph), "--input", str(case.path / "input.npy"), "-o", str(made), "--json"]
+        assert main(["simulate", *arguments, "--producer", case.producer]) == 0
+        found = np.load(made)
         assert found.dtype == np.float64
-        assert found.shape == wanted.shape
-        assert np.abs(found - wanted).max() <= meta["tol"]
+        assert found.shape == case.wanted.shape
+        assert np.abs(found - case.wanted).max() <= case.tolerance
 
     @pytest.mark.parametrize(
-        "case", [c for c in FOUND if c.name.startswith("snntorch")], ids=lambda path: path.name
+        "case", [c for c in FOUND if c.name.startswith("snntorch")], ids=lambda case: case.name
     )
-    def test_snntorchs_files_read_as_snntorchs(self, case: Path) -> None:
-        meta = json.loads((case / "meta.json").read_text())
-        words = "subtract" if meta["profile"].startswith("SnnTorchSub") else "zero,reset_delay=false"
-        outputs = run(case / "graph.nir", f"snntorch:reset_mechanism={words}", case / "input.npy")
-        assert np.abs(outputs - np.load(case / "output.npy")).max() <= meta["tol"]
+    def test_snntorchs_files_read_as_snntorchs(self, case: Case) -> None:
+        subtracts = case.meta["profile"].startswith("SnnTorchSub")
+        words = "subtract" if subtracts else "zero,reset_delay=false"
+        outputs = run(case.graph, f"snntorch:reset_mechanism={words}", case.values)
+        assert np.abs(outputs - case.wanted).max() <= case.tolerance
 
-    @pytest.mark.parametrize("file", sorted(CASES.glob("*/graph_corrected.nir")), ids=lambda p: p.parent.name)
-    def test_corrected_files_are_nirs_own(self, file: Path) -> None:
-        meta = json.loads((file.parent / "meta.json").read_text())
-        outputs = run(file, "nir:dt=1e-3,start=leak", file.parent / "input.npy")
-        assert np.abs(outputs - np.load(file.parent / "output.npy")).max() <= meta["tol"]
+    @pytest.mark.parametrize(
+        "case", [c for c in FOUND if (c.path / "graph_corrected.nir").exists()], ids=lambda case: case.name
+    )
+    def test_corrected_files_are_nirs_own(self, case: Case) -> None:
+        outputs = run(case.path / "graph_corrected.nir", "nir:dt=1e-3,start=leak", case.values)
+        assert np.abs(outputs - case.wanted).max() <= case.tolerance
 
     def test_a_reading_matters(self) -> None:
         """The default reset of snnTorch against the other: not a detail."""
-        case = CASES / "snntorch_fc_lif_subtract_default"
-        other = run(case / "graph.nir", "snntorch:reset=zero", case / "input.npy")
-        assert (other != np.load(case / "output.npy")).mean() > 0.05
+        (case,) = (c for c in FOUND if c.name == "snntorch_fc_lif_subtract_default")
+        assert (run(case.graph, "snntorch:reset=zero", case.values) != case.wanted).mean() > 0.05
 
 
-def run(file: Path, producer: str, values: Path | np.ndarray) -> np.ndarray:
-    array = read_array(values) if isinstance(values, Path) else np.asarray(values, dtype=np.float64)
+def run(file: Path, producer: str, values: np.ndarray) -> np.ndarray:
+    array = np.asarray(values, dtype=np.float64)
     (found,) = simulate_float(resolve(str(file), producer=producer), array).values()
     return found
 

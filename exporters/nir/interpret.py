@@ -158,15 +158,28 @@ class _Made:
         if known:
             return known[0]
         if self.graph.nodes[name].kind == "Input":
-            return _sizes(self.graph.nodes[name])
+            return self._unbatched(name)
         raise ModelError("nothing that starts at an Input leads into it")
+
+    def _unbatched(self, name: str) -> Shape:
+        """Shape of the Input without the batch and time axes that Norse and Rockpool write, of size 1."""
+        shape = _sizes(self.graph.nodes[name])
+        wanted = {_rank(self.graph.nodes[target]) for target in self.graph.out_of(name)}
+        for extra in (1, 2):
+            if wanted == {max(len(shape) - extra, 1)} and shape[:extra] == (1,) * extra and shape[extra:]:
+                self.remarks.append(
+                    f"{name} is declared {shape}; taken without the batch axis: {shape[extra:]}"
+                )
+                return shape[extra:]
+        return shape
 
     def _node(self, name: str, found: Found, shape: Shape, ends: _Ends) -> Shape:
         if found.kind == "Input":
             self._chain(ends, [(name, Input(shape=shape))])
         elif found.kind == "Output":
-            if _sizes(found) != shape:
-                raise ModelError(f"receives {shape}, is declared {_sizes(found)}")
+            said = _sizes(found)
+            if said not in (shape, (1, *shape), (1, 1, *shape)):
+                raise ModelError(f"receives {shape}, is declared {said}")
             self._chain(ends, [(name, Output(shape=shape))])
         elif found.kind == "Delay":
             self._delay(name, shape, ends)
@@ -240,6 +253,15 @@ class _Made:
 
 def _sizes(found: Found) -> Shape:
     return tuple(int(n) for n in found["shape"])
+
+
+def _rank(found: Found) -> int:
+    """Axes of what a node takes; 0 where that is not told."""
+    if found.kind in ("Linear", "Affine"):
+        return int(found["weight"].ndim) - 1
+    fixed = {"Conv1d": 2, "Conv2d": 3, "SumPool2d": 3, "AvgPool2d": 3}
+    sizes = [np.ndim(value) for value in found.values.values() if np.size(value) > 1]
+    return fixed.get(found.kind, max(sizes, default=0) if found.kind in NEURONS else 0)
 
 
 def _by_shape(graph: Graph) -> list[str]:
