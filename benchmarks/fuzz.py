@@ -23,22 +23,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.fit import for_lava
+from benchmarks.runs import DefinitionRun, ModelRun, Run, Trace
 from hardware_sims.lava import LavaBackend, LavaFusedBackend, compat
 from hardware_sims.lava.stock import InexactError
 from hardware_sims.loihi import LoihiBackend
-from hardware_sims.loihi.definition import DefinitionSession
-from strl.chip import Decision, Program, Session
-from strl.chip.program import Messages
+from strl.chip import Decision, Program
 from strl.errors import BackendError, StrlError
 from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population
-from strl.quantize.neurons import COMPUTING, Gate, Graded, Lif, Source
+from strl.quantize.neurons import COMPUTING, Graded, Lif, Source
 from strl.testing import random_program, random_spikes
 from strl.testing.programs import KINDS
 
@@ -47,8 +44,6 @@ EPISODES = ((0, 1), (2,), (0, 1))
 RUNTIME_EVERY = 100
 BLOCK = 50
 """Programs a task of a worker."""
-
-Trace = dict[str, dict[str, Any]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,93 +151,6 @@ class Refused(Exception):
     """The program cannot be run exactly, and the backend said so."""
 
 
-class Run:
-    """A session of one slot."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def decide(self, spikes: Messages) -> tuple[Decision | None, Trace]:
-        """One decision, and what could be traced of it."""
-        return self._session.run(spikes), {}
-
-    def reset(self) -> None:
-        self._session.reset()
-
-    def close(self) -> None:
-        self._session.close()
-
-
-class DefinitionRun(Run):
-    """The definition, traced."""
-
-    def __init__(self, program: Program) -> None:
-        self._traced = _Traced(program, 1)
-        super().__init__(self._traced)
-
-    def decide(self, spikes: Messages) -> tuple[Decision | None, Trace]:
-        self._traced.rows = {}
-        decision = self._traced.run(spikes)
-        return decision, _stacked(self._traced.rows)
-
-
-class _Traced(DefinitionSession):
-    rows: dict[str, dict[str, list[Any]]]
-
-    def tick(self, tick: int, driven: Messages) -> Any:
-        now = super().tick(tick, driven)
-        for name in self.u:
-            rows = self.rows.setdefault(name, {})
-            rows.setdefault("u", []).append(self.u[name][0].copy())
-            rows.setdefault("v", []).append(self.v[name][0].copy())
-        return now
-
-    def _input(self, population: Population, port: int, tick: int) -> Any:
-        a = super()._input(population, port, tick)
-        self.rows.setdefault(population.name, {}).setdefault(f"a{port}", []).append(a[0].copy())
-        return a
-
-
-class ModelRun(Run):
-    """Lava's process models in this process."""
-
-    def __init__(self, program: Program) -> None:
-        from hardware_sims.lava.inline import Inline
-        from hardware_sims.lava.network import build
-
-        # A membrane is read by Lava's runtime; here v is traced.
-        self._program = replace(program, readout=replace(program.readout, kind="count"))
-        self._network = build(self._program)
-        self._models = Inline(self._network)
-        self._sources = np.concatenate([np.r_[program.slices[p.name]] for p in program.sources])
-
-    @property
-    def processes(self) -> list[str]:
-        """Names of the Lava processes."""
-        return [type(p).__name__ for p in self._network.processes[1:]]
-
-    def decide(self, spikes: Messages) -> tuple[Decision | None, Trace]:
-        raster: NDArray[Any] = self._network.raster
-        raster[:] = 0
-        raster[: len(spikes), self._sources] = spikes[:, 0]
-        for population in self._program.populations:
-            if isinstance(population.kind, Gate):
-                window = slice(population.kind.start, population.kind.stop)
-                raster[window, self._program.slices[population.name]] = 1
-        self._models.steps(self._program.schedule.total)
-        self._network.require_room(raster)
-        trace = self._models.take()
-        for population in self._program.populations:
-            trace.setdefault(population.name, {})["sent"] = raster[:, self._program.slices[population.name]]
-        return None, trace
-
-    def reset(self) -> None:
-        self._models.clear()
-
-    def close(self) -> None:
-        return
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
     """A way to run a program, tried on every so many.
@@ -293,7 +201,6 @@ def difference(
                 spikes = random_spikes(program, 1000 * seed + decision, batch=1)
                 decided, trace = ours.decide(spikes)
                 expected, reference = theirs.decide(spikes)
-                assert expected
                 if tally:
                     _count(program, expected, tally)
                 found = _traces(program, trace, reference, expected) or _decisions(program, decided, expected)
@@ -398,10 +305,6 @@ def _decisions(program: Program, ours: Decision | None, theirs: Decision) -> str
     if not np.array_equal(ours.readout, theirs.readout):
         return f"readout {ours.readout.tolist()}, must be {theirs.readout.tolist()}"
     return None
-
-
-def _stacked(rows: dict[str, dict[str, list[Any]]]) -> Trace:
-    return {name: {key: np.array(values) for key, values in found.items()} for name, found in rows.items()}
 
 
 def _reason(error: BackendError) -> str:

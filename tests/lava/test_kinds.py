@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import fuzz
+from benchmarks import fuzz, runs
 from benchmarks.fit import for_lava
 from hardware_sims.lava import LavaBackend, LavaFusedBackend
 from hardware_sims.lava.stock import InexactError
@@ -55,7 +55,7 @@ SEEDS = (0, 1, 2, 9, 21, 29)
 
 
 def test_the_seeds_reach_every_process() -> None:
-    found = {name for seed in SEEDS for name in fuzz.ModelRun(mixed(seed)).processes}
+    found = {name for seed in SEEDS for name in runs.ModelRun(mixed(seed)).processes}
     assert found >= PROCESSES
 
 
@@ -126,11 +126,11 @@ def tiny(kind: Graded | Product | Lif, weights: tuple[int, ...] = (1,), **option
 def test_the_most_negative_message_has_no_magnitude(rectify: bool) -> None:
     program = tiny(Graded(vth=np.zeros(1), rectify=rectify))
     spikes = np.full((1, 1, 1), -(2**31), np.int32)
-    for run in (fuzz.DefinitionRun(program), fuzz.ModelRun(program)):
+    for run in (runs.DefinitionRun(program), runs.ModelRun(program)):
         _, trace = run.decide(spikes)
         assert trace["n0"]["a0"][1].tolist() == [-(2**31)]
     assert not LoihiBackend().load(program).run(spikes).raster[0, :, 1].any()
-    assert not fuzz.difference(program, 0, fuzz.ModelRun)
+    assert not fuzz.difference(program, 0, runs.ModelRun)
 
 
 def test_graded_neurons_with_thresholds_of_their_own_are_refused() -> None:
