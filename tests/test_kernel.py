@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from hardware_sims.loihi import DefinitionBackend, LoihiBackend, definition, session, weights
 from hardware_sims.loihi.kernel import columns, compiled
+from hardware_sims.loihi.kernel.run import run
 from hardware_sims.loihi.session import LoihiSession
 from strl.chip import Program
 from strl.errors import BackendError
@@ -310,6 +311,12 @@ def test_a_full_disk_costs_only_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
     assert compiled.compiled(_increment)(1) == 2
+
+
+def test_the_cache_asks_for_every_file_of_the_kernel() -> None:
+    """Functions of other files are compiled into ``run``; numba itself would ask for run.py alone."""
+    assert run._cache._cache_file._source_stamp == compiled.STAMP
+    assert {path.stem for path in compiled.SOURCES} >= {"run", "update", "receive", "vectors", "columns"}
 
 
 @pytest.mark.slow
