@@ -30,7 +30,7 @@ class TestShared:
     @pytest.mark.parametrize("case", FOUND, ids=lambda case: case.name)
     def test_case(self, case: Case, tmp_path: Path) -> None:
         made = tmp_path / "out.npy"
-        arguments = [str(case.graph), "--input", str(case.path / "input.npy"), "-o", str(made), "--json"]
+        arguments = [str(case.graph), "--input", str(case.folder / "input.npy"), "-o", str(made), "--json"]
         assert main(["simulate", *arguments, "--producer", case.producer]) == 0
         found = np.load(made)
         assert found.dtype == np.float64
@@ -47,10 +47,10 @@ class TestShared:
         assert np.abs(outputs - case.wanted).max() <= case.tolerance
 
     @pytest.mark.parametrize(
-        "case", [c for c in FOUND if (c.path / "graph_corrected.nir").exists()], ids=lambda case: case.name
+        "case", [c for c in FOUND if (c.folder / "graph_corrected.nir").exists()], ids=lambda case: case.name
     )
     def test_corrected_files_are_nirs_own(self, case: Case) -> None:
-        outputs = run(case.path / "graph_corrected.nir", "nir:dt=1e-3,start=leak", case.values)
+        outputs = run(case.folder / "graph_corrected.nir", "nir:dt=1e-3,start=leak", case.values)
         assert np.abs(outputs - case.wanted).max() <= case.tolerance
 
     def test_a_reading_matters(self) -> None:
