@@ -4,13 +4,14 @@
   being ``HALVES`` (w >> 1) or ``ODDS`` (w & 1; NEVER where no weight is odd).
 - ``SHARED``: every weight of a convolution once, as *patches*: what a spike adds to the places that it
   reaches, for each channel and each remainder of its place by the stride. A patch is ``SPAN`` rows, ``PITCH``
-  apart, of ``REACH`` · ``CHANNELS`` weights, zeros where nothing falls. Sums are made block by block
-  in a plane [``LINES`` = groups · ``HEIGHT``, ``WIDTH``], whose lines hold channels · places, filled up to
-  whole blocks. What a block receives lies in few neighbouring columns of the ``GRID`` of places at which
-  senders may stand: [groups, ``GRID_HEIGHT``, ``GRID_WIDTH``]. ``table`` has for each sender its place
-  there (from ``PLACES`` on) and where its patch would begin were it to fall on the first place of a line
-  (``PATCHES``); and for each neuron where its sum is in the plane (``GATHER``). Patches begin and end
-  with a block of zeros, since a block may begin before them or go beyond.
+  apart, of places · channels of a group, zeros where nothing falls. Sums are made block by block in a plane
+  of ``GROUPS`` · ``HEIGHT`` lines of ``WIDTH``, which hold places · channels, filled up to whole blocks. What
+  block b of a line receives comes from few neighbouring columns of the ``GRID`` of places at which senders
+  may stand, [groups, ``GRID_HEIGHT``, ``GRID_WIDTH``]: from table[``SEEN`` + 2·b] up to the entry after it.
+  ``table`` has for each sender its place there (from ``PLACES`` on) and where its patch would begin were it
+  to fall on the first place of a line (``PATCHES``); and for each neuron where its sum is in the plane
+  (``GATHER``). Rows of a patch begin and end with a block of zeros where a block may begin before them or go
+  beyond. ``MOST`` of them add up in 16 bits, whatever they are.
 - ``LISTED``: for each sender i the entries of ``table`` from table[``PLACES`` + i] up to that of i + 1, each
   target · 512 + weight + 256; four at a time. One entry takes as long as 64 weights of a dense row.
 
@@ -61,7 +62,9 @@ def fastest(synapse: Synapse) -> int:
 
 
 def _listing(weights: float, post: int, spikes: float) -> float:
-    """Time of a tick with so many weights a sender, in ns."""
+    """Time of a tick with so many weights a sender, in ns; an entry has room for 2²² targets."""
+    if post > 2**22:
+        return np.inf
     return post * 0.1 + spikes * (3.3 + 0.64 * (weights + 1.5))
 
 

@@ -16,7 +16,8 @@ before the next one begins, so that its state stays in the first-level cache.
 Why 32-bit registers suffice for every program:
 
 - a weight is kept as w = 2·h + l with h = w >> 1 in −128..127 and l = w & 1, both one byte. Rows of h are
-  added in 16 bits, which ``ROWS`` of them cannot overflow, and then into 32 bits;
+  added in 16 bits, which ``ROWS`` of them cannot overflow, and then into 32 bits; patches of a
+  convolution, whose weights are whole, likewise with ``MOST`` of them;
 - the definition wraps sums, 64·a and u's sum to 32 bits, as two's complement does by itself. ``layout``
   refuses senders whose spikes' plain sum could leave 32 bits (it takes more than 8 million of them);
 - |u| < 2³¹ with a factor m ≤ 4095, and |v| < 2²³ with m ≤ 4096, so that both products of
