@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -132,8 +132,9 @@ def _read_kind(record: Mapping[str, Any], values: Mapping[str, np.ndarray], name
     if kind is Lif:
         _one_of(record, "reset", *get_args(Reset))
         refractory = _integer(record, "refractory", 1, REFRACTORY)
-        flags = {what: _flag(record, what) for what in ("reset_delay", "inclusive")}
-        return Lif(**arrays, reset=record["reset"], refractory=refractory, **flags)
+        late, inclusive = (_flag(record, what) for what in ("reset_delay", "inclusive"))
+        made = Lif(**arrays, reset=record["reset"], reset_delay=late, refractory=refractory)
+        return replace(made, inclusive=inclusive)
     if kind is Ternary:
         return Ternary(**arrays)
     if kind is Graded:

@@ -52,8 +52,7 @@ def _lif(population: Population, kind: Lif, schedule: Schedule) -> Any:
     options = {**_common(population, kind), "vth": kind.vth.copy()}
     reset: dict[str, Any] = _reset(population, schedule)
     if kind.reset != "zero" or kind.reset_delay or kind.inclusive:
-        how = {"reset": kind.reset, "late": kind.reset_delay, "inclusive": kind.inclusive}
-        return LateLIF(**how, **options, **reset)
+        return LateLIF(reset=kind.reset, late=kind.reset_delay, inclusive=kind.inclusive, **options, **reset)
     return LIFReset(**options, **reset) if reset else LIF(**options)
 
 

@@ -96,7 +96,7 @@ class LavaSession:
         if readout.kind == "potential":
             return self._network.membrane[None].copy()
         if readout.kind == "membrane":
-            return self._network.membrane.sum(axis=0, dtype=np.int32)[None]  # of one tick, or of none
+            return np.asarray(self._network.membrane.sum(axis=0, dtype=np.int32))[None]  # of at most one
         window = raster[:, readout.start : readout.stop, self.program.slices[readout.population]]
         return np.asarray(window.sum(axis=1, dtype=np.int32))
 

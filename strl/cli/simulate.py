@@ -45,10 +45,8 @@ def run(args: argparse.Namespace) -> int:
     for warning in warnings:
         note(f"warning: {warning}")
     began = time.perf_counter()
-    if args.backend == "float":
-        outputs, details = _float(args, subject, values), {}
-    else:
-        outputs, details = _chip(args, subject, values)
+    run_it = _float if args.backend == "float" else _chip
+    outputs, details = run_it(args, subject, values)
     seconds = time.perf_counter() - began
     if args.output is not None:
         write_arrays(Path(args.output), outputs)
@@ -69,7 +67,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _float(args: argparse.Namespace, subject: Subject, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def _float(
+    args: argparse.Namespace, subject: Subject, values: NDArray[Any]
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """All outputs of the float network, or the one that is asked for."""
     from strl.errors import UsageError
     from strl.loop.simulate import simulate_float
     from strl.registry import suggest
@@ -79,10 +80,10 @@ def _float(args: argparse.Namespace, subject: Subject, values: NDArray[Any]) -> 
             raise UsageError(f"--{option.replace('_', '-')}: the float network has none of that")
     outputs = simulate_float(subject, values, progress=_bar(args.json))
     if args.node is None:
-        return outputs
+        return outputs, {}
     if args.node not in outputs:
         raise UsageError(f"there is no output {args.node!r}", hint=suggest(args.node, outputs))
-    return {args.node: outputs[args.node]}
+    return {args.node: outputs[args.node]}, {}
 
 
 def _chip(

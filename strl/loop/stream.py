@@ -86,7 +86,8 @@ def simulate_chip(program: Program, shape: tuple[int, ...], values: Float, name:
     finally:
         session.close()
     if readout.kind == "potential":
-        return decision.readout[0].reshape(len(values), *shape) * readout.unit
+        potentials: Float = decision.readout[0].reshape(len(values), *shape).astype(np.float64)
+        return potentials * readout.unit
     window = slice(program.readout.start, program.readout.stop)
     spikes = decision.raster[0, window, program.slices[readout.population]]
     return spikes.reshape(len(values), *shape).astype(np.float64)

@@ -57,6 +57,16 @@ class Kernel(Content):
         ]
         return int(self.weight.shape[0]), spans[0], spans[1]
 
+    @property
+    def count(self) -> int:
+        """Weights that are not 0, once for every pair of neurons that they join."""
+        taps = np.count_nonzero(self.weight, axis=(0, 1))
+        rows, columns = (
+            np.array([len(self._meeting(axis, tap)[0]) for tap in range(count)])
+            for axis, count in enumerate(taps.shape)
+        )
+        return int(rows @ taps @ columns)
+
     def matrix(self) -> NDArray[np.int16]:
         """The same synapses unrolled: int16 [post, pre]."""
         out, height, width = self.shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,8 @@ from strl.quantize.neurons import Lif, Reset
 def flat(lif: LIF) -> LIF:
     """The same neurons in a row, every parameter with one value a neuron."""
     names = ("alpha", "beta", "threshold", "drive", "start_v", "floor")
-    return replace(lif, **{n: np.broadcast_to(getattr(lif, n), lif.shape).ravel() for n in names})
+    rows: dict[str, Any] = {n: np.broadcast_to(getattr(lif, n), lif.shape).ravel() for n in names}
+    return replace(lif, **rows)
 
 
 def passing(size: int) -> LIF:
@@ -36,12 +38,12 @@ def check(name: str, lif: LIF, grid: Grid, state: State) -> None:
             f"{name}: alpha = {lif.alpha.max():g}, must be at most {1 - 1 / 4096:g}: "
             "the chip's current always decays"
         )
-    if not np.isneginf(lif.floor).all():
+    if np.max(lif.floor) > -np.inf:
         raise ChipError(
-            f"{name}: its potential has a floor of {lif.floor[~np.isneginf(lif.floor)][0]:g}; "
+            f"{name}: its potential has a floor of {np.max(lif.floor):g}; "
             "this chip's potentials fall as far as 24 bits"
         )
-    if state == "carry" and (lif.drive.any() or lif.start_v.any()):
+    if state == "carry" and (np.any(lif.drive) or np.any(lif.start_v)):
         raise ChipError(
             f"{name}: its potential has a drive or a start, which with carried state would act too early",
             hint="train with state='reset', or with a bias in place of a resting potential",

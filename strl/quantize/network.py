@@ -79,7 +79,9 @@ class Synapse(Content):
     @property
     def count(self) -> int:
         """Weights that are not 0, those of a ``Kernel`` once for every place."""
-        return int(np.count_nonzero(self.matrix))
+        if isinstance(self.weight, Kernel):
+            return self.weight.count
+        return int(np.count_nonzero(self.weight))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -81,7 +81,7 @@ def cases(folder: Path) -> list[Case]:
 
 def reading(meta: Mapping[str, Any]) -> str:
     """What ``--producer`` is given for a case, by rule."""
-    name, given = meta["profile"], dict(meta["profile_kw"])
+    name, given = str(meta["profile"]), dict(meta["profile_kw"])
     if name == "Spec":
         name = "nir"
         given = {**LITERAL, **given}

@@ -14,6 +14,8 @@ from strl.ir.nodes import Float, Shape
 
 CELLS_MAX = 1 << 25
 """Weights of a matrix at most; no chip of ours has the memory for as many."""
+BLOCK = 1 << 22
+"""Values that are carried through the maps at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,23 +62,23 @@ def pushed(maps: Sequence[Map], values: Float) -> Float:
 
 def _matrix(maps: Sequence[Map], shape: Shape) -> Float:
     """[out, in], both flattened in C order."""
-    weighted = bool(maps) and isinstance(maps[0], Linear)
-    rows = math.prod(shape)
-    after, widest = shape, 1 if weighted else rows
+    after, widest, rows = shape, math.prod(shape), math.prod(shape)
     for node in maps:
         after = node.output_shape(after)
         widest = max(widest, math.prod(after))
-    if rows * widest > CELLS_MAX:
+    if rows * math.prod(after) > CELLS_MAX:
         raise ModelError(
-            f"takes a matrix of {rows} × {widest} weights, at most {CELLS_MAX} are held",
+            f"takes a matrix of {math.prod(after)} × {rows} weights, at most {CELLS_MAX} are held",
             hint="put a convolution alone between two populations: its weights are shared",
         )
-    if weighted:
-        assert isinstance(maps[0], Linear)
-        found = pushed(maps[1:], maps[0].weight.T)
-    else:
-        found = pushed(maps, np.eye(rows).reshape(rows, *shape))
-    return np.ascontiguousarray(found.reshape(rows, -1).T)
+    if maps and isinstance(maps[0], Linear):
+        return np.ascontiguousarray(pushed(maps[1:], maps[0].weight.T).reshape(rows, -1).T)
+    found = np.empty((math.prod(after), rows))
+    step = max(BLOCK // widest, 1)
+    for first in range(0, rows, step):  # unit vectors, some at a time
+        some = np.eye(min(step, rows - first), rows, first)
+        found[:, first : first + step] = pushed(maps, some.reshape(-1, *shape)).reshape(len(some), -1).T
+    return found
 
 
 def _shared(maps: Sequence[Map], shape: Shape) -> Shared | None:
