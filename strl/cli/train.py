@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from strl.cli import learning
+from strl.errors import UsageError
+
+if TYPE_CHECKING:
+    from strl.training.train import Trained
+
+OF_ALL = ("hidden", "ticks", "expert_steps")
+OF_ONE: Mapping[str, tuple[str, ...]] = {
+    "mlp": ("encoder", "encoder_option", "neuron", "alpha", "beta", "readout"),
+    "transformer": ("width", "blocks", "weight_bits", "teacher"),
+}
+"""What can be told of every architecture, and of one alone."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command. What is not given comes from the environment's recipe, else the default."""
     parser.add_argument("--env", required=True, metavar="ID", help="Gymnasium environment")
-    parser.add_argument("--policy", choices=["mlp"], default="mlp", help="architecture (default: mlp)")
-    parser.add_argument("--hidden", type=_widths, metavar="N,N", help="hidden neurons (default: 64,64)")
-    parser.add_argument("--ticks", type=int, metavar="T", help="ticks of a decision (default: 8)")
+    parser.add_argument("--policy", choices=list(OF_ONE), default="mlp", help="architecture (default: mlp)")
+    parser.add_argument(
+        "--hidden", type=_widths, metavar="N,N", help="hidden neurons (default: 64,64; of a block's MLP 128)"
+    )
+    parser.add_argument("--ticks", type=int, metavar="T", help="ticks of a decision (default: 8 or 4)")
+    parser.add_argument("--width", type=int, metavar="N", help="channels of a transformer (default: 64)")
+    parser.add_argument("--blocks", type=int, metavar="N", help="blocks of a transformer (default: 1)")
+    parser.add_argument(
+        "--weight-bits", type=int, metavar="N", help="bits of a transformer's weights (default: 8)"
+    )
+    parser.add_argument(
+        "--teacher", metavar="ID", help="environment in which a transformer's expert sees what it does not"
+    )
     parser.add_argument("--encoder", metavar="KIND", help="direct, rate, latency, population or sign-split")
     parser.add_argument(
         "--encoder-option",
@@ -32,21 +56,41 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, or go on where an interrupted training stopped."""
+    given = learning.given(args, (*OF_ALL, *OF_ONE[args.policy]))
+    for kind, names in OF_ONE.items():
+        for name in learning.given(args, names) if kind != args.policy else ():
+            raise UsageError(
+                f"--{name.replace('_', '-')} is for --policy {kind}, this is --policy {args.policy}"
+            )
+    imitation = learning.given(args, ("rounds", "updates", "spike_cost"))
+    make = _transformer if args.policy == "transformer" else _mlp
+    return learning.learn(
+        args, make(args, given, imitation), what={"env": args.env}, returned="float IQM {}", then="run"
+    )
+
+
+Training = Callable[[Path, str], "Trained"]
+"""The checkpoint to write and the command as it was given → what came of it."""
+
+
+def _mlp(args: argparse.Namespace, given: dict[str, Any], imitation: Mapping[str, Any]) -> Training:
     from strl.training.train import configure, train
 
-    names = ("hidden", "ticks", "encoder", "neuron", "alpha", "beta", "readout", "expert_steps")
-    given = learning.given(args, names)
-    if args.encoder_option:
-        given["encoder_options"] = dict(args.encoder_option)
-    imitation = learning.given(args, ("rounds", "updates", "spike_cost"))
+    if "encoder_option" in given:
+        given["encoder_options"] = dict(given.pop("encoder_option"))
     options = configure(args.env, seed=args.seed, given=given, imitation=imitation)
-    return learning.learn(
-        args,
-        lambda output, command: train(options, output, command=command),
-        what={"env": args.env},
-        returned="float IQM {}",
-        then="run",
-    )
+    return lambda output, command: train(options, output, command=command)
+
+
+def _transformer(args: argparse.Namespace, given: dict[str, Any], imitation: Mapping[str, Any]) -> Training:
+    from strl.training.transformer import configure_sequence, train_transformer
+
+    if "hidden" in given:
+        if len(given["hidden"]) != 1:
+            raise UsageError("--hidden: a block's MLP has one hidden layer, such as --hidden 128")
+        given["hidden"] = given["hidden"][0]
+    options = configure_sequence(args.env, seed=args.seed, given=given, imitation=imitation)
+    return lambda output, command: train_transformer(options, output, command=command)
 
 
 def _widths(text: str) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ from strl.policies.modules import Product, Sum
 
 READ_SCALE = 2.0**7
 """Chip units of one unit of the read-out, whose potential must stay in range whatever it adds up to."""
-MAX_WIDTH = 4096
+MAX_WIDTH = 1024
 MAX_BLOCKS = 16
 
 

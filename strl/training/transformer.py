@@ -21,6 +21,7 @@ from strl.codecs import decoder, encoder
 from strl.errors import UsageError
 from strl.ir.semantics import Readout, Semantics
 from strl.loop.statistics import iqm
+from strl.loop.subject import of_policy
 from strl.policies.checkpoint import Checkpoint, save
 from strl.policies.policy import SpikingPolicy
 from strl.policies.threads import one_thread
@@ -96,7 +97,8 @@ def train_transformer(options: SequenceTraining, output: Path, *, command: str =
 def _train(options: SequenceTraining, output: Path, command: str) -> Trained:
     env = make_env(options.env)
     check_spaces(env)
-    _policy(options, _semantics(options, env, _blank(env)))  # what is wrong with them is said now
+    # What is wrong with the options, and whether the network fits the chip, is said now.
+    of_policy(_policy(options, _semantics(options, env, _blank(env)))).program()
     teacher = options.teacher or options.env
     discrete = isinstance(env.action_space, gym.spaces.Discrete)
     recipe = expert_recipe(teacher, discrete=discrete, steps=options.expert_steps)
