@@ -354,6 +354,15 @@ class TestRefused:
             resolve(str(chain(tmp_path / "x.nir", _lif())))
         assert "--producer NAME" in caught.value.hint
 
+    def test_a_later_norses_time_constants(self, tmp_path: Path) -> None:
+        """Written as they are, they would come to seconds."""
+        file = chain(tmp_path / "x.nir", _lif(tau=4e-3, r=1.0, v_leak=0.3, v_reset=-0.2))
+        with pytest.raises(ModelError, match="n0: tau comes to 4 s"):
+            resolve(str(file), producer="norse")
+        state: dict[str, float] = {}
+        found = run(file, "norse:tau_scale=1", 5 * X)
+        assert found[:, 0].tolist() == [_norse(float(x), state) for x in 5 * X[:, 0]]
+
     def test_weights_alone_mean_the_same_to_everybody(self, tmp_path: Path) -> None:
         file = chain(tmp_path / "x.nir", nir.Affine(weight=np.full((1, 1), 2.0), bias=row(0.5)))
         (found,) = simulate_float(resolve(str(file)), X).values()
@@ -365,6 +374,7 @@ class TestRefused:
             ("norse", "n0: r = 4, where its producer writes 1"),
             ("rockpool", r"n0: r = 4, where its producer writes tau\*exp"),
             ("snntorch:dt=1e-3", "n0: r = 4, where its producer writes tau/dt = 0.4"),
+            ("spikingjelly:dt=2e-4", "n0: r = 4, where its producer writes 1 or tau/dt = 2"),
             ("nir:dt=1e-3", "n0: tau = 0.0004 s is less than a tick of dt = 0.001 s"),
             ("nir:dt=1,decay=exponential", "n0: tau = 0.0004 s: nothing is kept"),
         ],

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from exporters.nir.graph import Found
 from exporters.nir.neurons import GRAIN
-from exporters.nir.reading import Gain, Reading
+from exporters.nir.reading import Gain, Producer, Reading
 from strl.errors import ModelError
 from strl.ir.neurons import LIF
 from strl.ir.nodes import Node, Shape
@@ -21,6 +21,7 @@ Float = NDArray[np.float64]
 NEAR = 1e-4
 """How far a field may be, relatively, from what its producer writes: most write float32."""
 
+ANOTHERS = "the file is another producer's, or its dt is another: see docs/nir.md"
 SHORTEST = 20
 """Ticks are at most so many time constants long."""
 
@@ -121,7 +122,7 @@ class Cell:
             if (tau < dt / SHORTEST).any():
                 raise ModelError(
                     f"{field} = {tau.min():g} s: nothing is kept for a tick of dt = {dt:g} s",
-                    hint="the file is another producer's, or its dt is another",
+                    hint=ANOTHERS,
                 )
             return np.exp(-dt / tau)
         kept = np.round((1.0 - dt / tau) * GRAIN) / GRAIN
@@ -130,7 +131,7 @@ class Cell:
         if (kept < 0).any():
             raise ModelError(
                 f"{field} = {tau.min():g} s is less than a tick of dt = {dt:g} s, and no Euler step",
-                hint="the file is another producer's, or its dt is another",
+                hint=ANOTHERS,
             )
         if self.single and self.reading.retention == "float32":
             kept = kept.astype(np.float32).astype(np.float64)
@@ -153,25 +154,35 @@ class Cell:
         return self.values["r"] / threshold, neuron
 
 
-def expect(found: Found, expects: Mapping[str, str], reading: Reading) -> None:
+def expect(found: Found, producer: Producer, reading: Reading) -> None:
     """The fields are those that the producer's exporter writes.
 
     Raises:
         ModelError: one is not: the file is not of this producer, or its dt is another.
     """
-    for name, formula in expects.items():
-        if name not in found.values:
-            continue
-        wanted = FORMULAS[formula](found.values, reading)
-        if wanted is None:
-            continue
-        value = np.asarray(found[name], dtype=np.float64)
-        if not np.allclose(value, wanted, rtol=NEAR, atol=1e-9):
+    for key, formulas in producer.expects.items():
+        kind, _, name = key.rpartition(".")
+        if name in found.values and kind in ("", found.kind):
+            _written(name, np.asarray(found[name], dtype=np.float64), formulas, found, reading)
+    for name in ("tau", "tau_mem", "tau_syn"):
+        longest = float(np.max(found.values.get(name, 0.0))) * reading.tau_scale
+        if producer.longest and longest > producer.longest:
             raise ModelError(
-                f"{name} = {np.ravel(value)[0]:g}, where its producer writes {formula}"
-                + ("" if formula in "01" else f" = {np.ravel(wanted)[0]:g}"),
-                hint="the file is another producer's, or its dt is another",
+                f"{name} comes to {longest:g} s, which is taken for an error of reading", hint=ANOTHERS
             )
+
+
+def _written(name: str, value: Float, formulas: str, found: Found, reading: Reading) -> None:
+    worked_out = {f: FORMULAS[f](found.values, reading) for f in formulas.split(" or ")}
+    wanted = {formula: result for formula, result in worked_out.items() if result is not None}
+    if wanted and not any(np.allclose(value, result, rtol=NEAR, atol=1e-9) for result in wanted.values()):
+        texts = [
+            formula if formula in "01" else f"{formula} = {np.ravel(result)[0]:g}"
+            for formula, result in wanted.items()
+        ]
+        raise ModelError(
+            f"{name} = {np.ravel(value)[0]:g}, where its producer writes {' or '.join(texts)}", hint=ANOTHERS
+        )
 
 
 def _tau(values: Mapping[str, Any], field: str = "tau") -> Any:
@@ -192,6 +203,7 @@ def _of_tau(
 FORMULAS: Mapping[str, Callable[[Mapping[str, Any], Reading], Any]] = {
     "0": lambda values, reading: 0.0,
     "1": lambda values, reading: 1.0,
+    "1/dt": lambda values, reading: 1 / reading.dt,
     "tau/dt": _of_tau(lambda tau, dt: tau / dt),
     "tau_syn/dt": _of_tau(lambda tau, dt: tau / dt, "tau_syn"),
     "1-dt/tau": _of_tau(lambda tau, dt: 1 - dt / tau),

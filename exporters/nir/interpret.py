@@ -41,7 +41,7 @@ def interpret(graph: Graph, chosen: Chosen, where: str) -> tuple[Network, tuple[
                 f"{where}: {name}: a {found.kind} is a node of strl's own", hint="keep its manifest beside it"
             )
         try:
-            expect(found, chosen.producer.expects, reading)
+            expect(found, chosen.producer, reading)
         except ModelError as error:
             raise _at(error, f"{where}: {name}") from None
     if reading.recurrent_input == "neuron":

@@ -106,7 +106,9 @@ class Producer:
         title: as people write it, with the version that was verified.
         source: where the reading is from.
         reading: its defaults.
-        expects: field of a node → formula that its exporter writes there, see ``expect``.
+        expects: field of a node, or ``TYPE.field``, → formula that its exporter writes there, or several
+            with " or " between; see ``exporters.nir.cells.expect``.
+        longest: time constant in seconds beyond which a file is taken for another's; 0 for none.
         unsaid: option → types of nodes whose meaning hangs on it, though no file says it.
         options: the producer's own word → its value as text → the fields of ``Reading`` it means; or
             one field's name, which it is another word for.
@@ -117,6 +119,7 @@ class Producer:
     source: str
     reading: Reading
     expects: Mapping[str, str] = field(default_factory=dict)
+    longest: float = 0.0
     unsaid: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
