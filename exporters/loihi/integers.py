@@ -133,8 +133,8 @@ def _read_kind(record: Mapping[str, Any], values: Mapping[str, np.ndarray], name
         _one_of(record, "reset", *get_args(Reset))
         refractory = _integer(record, "refractory", 1, REFRACTORY)
         late, inclusive = (_flag(record, what) for what in ("reset_delay", "inclusive"))
-        made = Lif(**arrays, reset=record["reset"], reset_delay=late, refractory=refractory)
-        return replace(made, inclusive=inclusive)
+        made = Lif(du=arrays["du"], dv=arrays["dv"], vth=arrays["vth"], reset=record["reset"])
+        return replace(made, reset_delay=late, refractory=refractory, inclusive=inclusive)
     if kind is Ternary:
         return Ternary(**arrays)
     if kind is Graded:
