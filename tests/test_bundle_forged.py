@@ -11,6 +11,7 @@ import random
 import struct
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import pytest
 from exporters.disk import sha256, to_json
 from exporters.loihi.bundle import LIMITS, MANIFEST, artefact, files
 from exporters.loihi.integers import arrays, rebuild, structure
+from exporters.nir import NirExporter
 from strl.chip.compile import compile_network
 from strl.chip.exporter import Artefact
 from strl.chip.fit import summary, utilization
@@ -28,6 +30,7 @@ from strl.energy.activity import Wiring
 from strl.errors import BundleError, StrlError
 from strl.ir import Semantics
 from strl.loop.agent import ChipAgent, FloatAgent, episode_rng
+from strl.loop.subject import Subject
 from strl.testing.policies import pole_network, pole_semantics
 from strl.testing.programs import KINDS, random_program
 
@@ -41,7 +44,7 @@ ODD: tuple[Any, ...] = (
 )  # fmt: skip
 """What a field is replaced by."""
 
-EACH = 100
+EACH = 80
 """Forgeries of each file."""
 
 
@@ -153,6 +156,23 @@ def test_a_forged_file_is_refused_or_works(name: str, sound: Files) -> None:
             raise
     assert len(outcomes) > 20  # many were refused, each for its own reason
     assert not any("digest differs" in said or "was changed after" in said for said in outcomes)
+
+
+def test_a_forged_manifest_of_a_nir_file_is_refused_or_works(tmp_path: Path) -> None:
+    """Only the file has a digest there, so that a manifest can be edited; what it says is checked alike."""
+    path, beside = tmp_path / "pole.nir", tmp_path / "pole.nir.json"
+    plain = Artefact(name="pole", network=pole_network(hidden=4), semantics=pole_semantics(), proof={})
+    NirExporter().export(plain, path)
+    said = {"manifest": beside.read_bytes()}
+    for what, forged in forgeries(said, "manifest"):
+        beside.write_bytes(forged["manifest"])
+        try:
+            Subject(artefact=NirExporter().load(path)).program()
+        except StrlError:
+            continue
+        except Exception as error:
+            error.add_note(what)
+            raise
 
 
 DTYPES = {"BF16": 2, "F16": 2, "F8_E4M3": 1, "F8_E8M0": 1, "BOOL": 1, "U16": 2, "I64": 8, "C64": 8, "F4": 1}

@@ -194,6 +194,7 @@ def test_sign_split_has_a_channel_for_each_sign() -> None:
         ({"kind": "direct", "precision": 1}, "precision = 1"),
         ({"kind": "direct", "precision": 6.5}, "precision = 6.5"),
         ({"kind": "direct", "gain": 0.0}, "gain = 0.0"),
+        ({"kind": "direct", "gain": 1e308}, "gain = 1e\\+308"),
         ({"kind": "rate", "random": 1}, "random = 1"),
         ({"kind": "population", "fields": 1}, "fields = 1"),
         ({"kind": "population", "sigma": -1.0}, "sigma = -1.0"),

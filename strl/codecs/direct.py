@@ -11,6 +11,9 @@ import numpy as np
 from strl.codecs.base import ENCODERS, Float, Levels
 from strl.codecs.scaled import Scaled, Table, number, whole
 
+GAIN_MAX = 1e30
+"""A gain beyond it, or below its inverse, would leave the numbers there are when weights are scaled by it."""
+
 
 @ENCODERS.register("direct")
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +36,8 @@ class Direct(Scaled):
     def __post_init__(self) -> None:
         super(Direct, self).__post_init__()
         whole("precision", self.precision, 2, 12)
-        if not number("gain", self.gain) > 0:
-            raise ValueError(f"gain = {self.gain!r}, must be above 0")
+        if not 1 / GAIN_MAX <= number("gain", self.gain) <= GAIN_MAX:
+            raise ValueError(f"gain = {self.gain!r}, must lie in {1 / GAIN_MAX:g}..{GAIN_MAX:g}")
         object.__setattr__(self, "_middle", (self._low + self._high) / 2)
         object.__setattr__(self, "_factor", 2 * self._most / self._span)
 
