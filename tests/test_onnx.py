@@ -431,10 +431,11 @@ def operator(model: onnx.ModelProto) -> None:
         (entry("strl", {"format": "strl-onnx", "format_version": 99, "name": "x"}), "this strl reads up to"),
         (entry("strl", [1]), "not one that strl wrote"),
         (entry("strl", "{"), "is no ONNX file of ours"),
-        (entry("strl.nir", "%%%"), "is missing or garbled|is no ONNX file"),
-        (entry("strl.nir", {"a": 1}), "missing or garbled"),
-        (entry("strl.nir", json.dumps("AAAA")), "."),
-        (entry("strl.manifest", json.dumps("{}")), "."),
+        (entry("strl.network", "%%%"), "is no ONNX file"),
+        (entry("strl.network", {"a": 1}), "missing or garbled"),
+        (entry("strl.network", [1]), "missing or garbled"),
+        (entry("strl.network", {"nir": "%", "manifest": "{}"}), "network is garbled"),
+        (entry("strl.network", {"nir": "AAAA", "manifest": "{}"}), "not HDF5|format is None"),
     ],
 )
 def test_a_file_that_is_not_ours_or_changed_is_one_error(spoil: Any, message: str, tmp_path: Path) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +12,13 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from exporters.disk import read, write_files
+from exporters.embedded import embed, extract
 from exporters.onnx.network import STATE, decision_model, tick_model
 from exporters.onnx.program import program_model
 from exporters.onnx.proof import Record, prove_decisions, prove_program, prove_ticks
 from exporters.onnx.runtime import session
 from strl import __version__
-from strl.chip.exporter import Artefact, exporter
+from strl.chip.exporter import Artefact
 from strl.chip.program import Program
 from strl.errors import BundleError, ModelError, UsageError
 
@@ -28,7 +26,7 @@ FORMAT, FORMAT_VERSION = "strl-onnx", 1
 FILE_MAX = 512 << 20
 """Bytes of a file that is read."""
 
-ENTRIES = {"strl": dict, "strl.nir": str, "strl.manifest": str, "strl.proof": object}
+ENTRIES = {"strl": dict, "strl.network": dict, "strl.proof": object}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +97,7 @@ class OnnxExporter:
                 f"{path}: holds a program as a graph, for onnxruntime; strl runs the bundle it was made of",
                 hint="give the bundle, or the policy",
             )
-        artefact = replace(_embedded(entries, str(path)), name=entries["strl"]["name"])
+        artefact = replace(extract(entries["strl.network"], str(path)), name=entries["strl"]["name"])
         if form._made(artefact, entries["strl.proof"]) != data:
             writer = f"{entries['strl'].get('strl')!s:.20}"
             raise ModelError(
@@ -153,8 +151,7 @@ class OnnxExporter:
                 "populations": {name: [c.start, c.stop] for name, c in program.slices.items()},
             }
         else:
-            nir, manifest = _as_nir(artefact)
-            found["strl.nir"], found["strl.manifest"] = base64.b64encode(nir).decode(), manifest.decode()
+            found["strl.network"] = embed(artefact)
         return found
 
 
@@ -169,29 +166,6 @@ def _program(artefact: Artefact) -> Program:
     if artefact.compiled is None:
         raise BundleError(f"{artefact.name}: has no program; integers are made of a compiled policy")
     return artefact.compiled.program
-
-
-def _as_nir(artefact: Artefact) -> tuple[bytes, bytes]:
-    """The float network as the NIR file and manifest that strl reads it back from."""
-    with tempfile.TemporaryDirectory(prefix="strl-") as folder:
-        files = exporter("nir").export(replace(artefact, compiled=None), Path(folder) / "network.nir")
-        nir, manifest = (file.read_bytes() for file in files)
-    return nir, manifest
-
-
-def _embedded(entries: Mapping[str, Any], where: str) -> Artefact:
-    try:
-        nir = base64.b64decode(entries["strl.nir"], validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ModelError(f"{where}: its network is garbled: {error}") from error
-    with tempfile.TemporaryDirectory(prefix="strl-") as folder:
-        path = Path(folder) / "network.nir"
-        path.write_bytes(nir)
-        (Path(folder) / "network.nir.json").write_text(entries["strl.manifest"], "utf-8")
-        try:
-            return exporter("nir").load(path)
-        except ModelError as error:
-            raise ModelError(error.message.replace(str(path), where), hint=error.hint) from error
 
 
 def _entries(data: bytes, where: str) -> dict[str, Any]:
