@@ -189,8 +189,10 @@ class TestShapes:
             (nir.Linear(weight=np.ones((2, 3))), (3,), r"output: receives \(2,\), is declared \(3,\)"),
             (nir.Scale(scale=np.ones(4)), (3,), "n0: scale: scale of shape"),
             (nir.Delay(delay=np.full(3, 1.5e-4)), (3,), "n0: delays of .1.49.* ticks, must be whole"),
+            (nir.Delay(delay=np.full(4, 1e-4)), (3,), r"n0: delay has shape \(4,\), its input has \(3,\)"),
+            (nir.Delay(delay=np.full(3, 1e29)), (3,), "n0: a delay of 1e.33 ticks"),
             (nir.Delay(delay=np.full(3, -1e-4)), (3,), "n0: delays of .-1.0. ticks"),
-            (nir.Delay(delay=np.full(3, 1e9)), (3,), "n0: 1 different delays .* hold too much"),
+            (nir.Delay(delay=np.full(3, 1e9)), (3,), "n0: a delay of 1e.13 ticks, at most"),
         ],
     )
     def test_what_does_not_fit(self, node: Any, to: tuple[int, ...], message: str, tmp_path: Path) -> None:

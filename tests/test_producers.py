@@ -14,9 +14,12 @@ import nir
 import numpy as np
 import pytest
 
-from exporters.nir.reading import producers
+from exporters.nir import encode, scan
+from exporters.nir.interpret import interpret
+from exporters.nir.reading import chosen, producers
 from strl.cli import main
 from strl.errors import ModelError, UsageError
+from strl.ir import LIF, Input, Linear, Network, Output
 from strl.loop.simulate import simulate_float
 from strl.loop.subject import resolve
 from strl.testing.cases import Case, cases
@@ -446,6 +449,39 @@ class TestWarnings:
         assert len(origin["warnings"]) == 2
         (ours,) = simulate_float(resolve(str(tmp_path / "y.nir")), X).values()
         assert ours.tolist() == run(file, "snntorch", X).tolist()
+
+
+@pytest.mark.skipif(not FOUND, reason="the shared cases are not here")
+@pytest.mark.parametrize("case", FOUND[::7], ids=lambda case: case.name)
+def test_bytes_changed_anywhere(case: Case) -> None:
+    """Whatever is changed in another's file: a network, or our error, and at once."""
+    data = case.graph.read_bytes()
+    rng, chosen_ = np.random.default_rng(0), chosen(case.producer)
+    for _ in range(60):
+        changed = bytearray(data)
+        for at in rng.integers(0, len(data), rng.integers(1, 4)):
+            changed[at] = rng.integers(0, 256)
+        try:
+            made, _ = interpret(scan(bytes(changed), "x.nir"), chosen_, "x.nir")
+        except ModelError:
+            continue
+        assert isinstance(made, Network)
+
+
+def test_what_strl_writes_is_snntorchs_convention(tmp_path: Path) -> None:
+    """A network of ours, read without its manifest as snnTorch's, is the network that was written."""
+    rng = np.random.default_rng(1)
+    beta = rng.random(4).astype(np.float32).astype(np.float64)
+    cells = LIF(alpha=np.zeros(4), beta=beta, threshold=np.ones(4), reset="subtract", reset_delay=True)
+    nodes = {
+        "input": Input(shape=(3,)),
+        "fc": Linear(weight=rng.normal(size=(4, 3)), bias=rng.normal(size=4)),
+        "lif": cells,
+        "output": Output(shape=(4,)),
+    }
+    network = Network(nodes=nodes, edges=(("input", "fc"), ("fc", "lif"), ("lif", "output")))
+    (tmp_path / "x.nir").write_bytes(encode(network))
+    assert resolve(str(tmp_path / "x.nir"), producer="snntorch").network == network
 
 
 def test_each_producer_names_its_source() -> None:
