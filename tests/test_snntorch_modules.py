@@ -6,7 +6,7 @@ seeds, 300 ticks, every output in every tick.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from exporters.snntorch import to_module, to_network, translate
 from strl import load_module
 from strl.chip.exporter import Artefact, exporter
 from strl.errors import ModelError
-from strl.ir import LIF, Input, Network, Node, Output, Reshape
+from strl.ir import LIF, Input, Linear, Network, Node, Output, Reshape
 from strl.ir.reference import Reference
 from strl.ir.substep import SubstepLIF
+from strl.policies.chip_layers import ChipLeaky
+from strl.policies.neurons import IntegrateAndFire
 from strl.policies.policy import SpikingPolicy
 
 torch.set_num_threads(1)
@@ -135,34 +137,82 @@ def test_a_module_that_came_back_can_be_exported_again(name: str) -> None:
 
 
 def lif(**settings: Any) -> LIF:
-    kept = np.full(2, 0.5)
-    plain: dict[str, Any] = {"reset": "zero", "reset_delay": False}
-    return LIF(alpha=np.zeros(2), beta=kept, threshold=np.ones(2), **{**plain, **settings})
+    plain: dict[str, Any] = {"reset": "zero", "reset_delay": False, "threshold": np.array([1.0, 0.7])}
+    return LIF(**{"alpha": np.zeros(2), "beta": np.array([0.5, 0.9]), **plain, **settings})
+
+
+def around(node: Node) -> Network:
+    """Two inputs, whose sum and difference reach the node."""
+    mixed = Linear(weight=np.array([[0.9, -0.4], [0.6, 0.3]]), bias=np.array([0.11, -0.07]))
+    return Network(
+        nodes={"in": Input(shape=(2,)), "fc": mixed, "type": node, "out": Output(shape=(2,))},
+        edges=(("in", "fc"), ("fc", "type"), ("type", "out")),
+    )
+
+
+OTHERS = {
+    "once": lif(reset="once"),
+    "inclusive": lif(inclusive=True, threshold=np.array([0.51, 0.2])),
+    "inclusive, late": lif(inclusive=True, reset="subtract", reset_delay=True),
+    "several": lif(multiple=True, inclusive=True, threshold=np.array([0.2, 0.1])),
+    "several, once": lif(multiple=True, inclusive=True, reset="once", threshold=np.array([0.2, 0.1])),
+    "drive": lif(drive=np.array([0.3, -0.1])),
+    "start": lif(start_v=-0.8, reset="subtract"),
+    "floor": lif(floor=-0.1, alpha=np.full(2, 0.4)),
+    "zero, late, floor": lif(floor=-0.2, reset_delay=True),
+    "one that never spikes": lif(threshold=np.array([0.4, np.inf]), reset="subtract", reset_delay=True),
+    "threshold below 0": lif(threshold=np.array([0.4, -0.1])),
+    "silent, driven": lif(threshold=np.full(2, np.inf), drive=0.1, reset="none"),
+    "a chip's": lif(grain=2.0**-17, beta=np.array([0.5, 0.875])),
+    "a chip's, silent": lif(
+        grain=2.0**-17, beta=np.array([0.5, 0.875]), threshold=np.full(2, np.inf), reset="none"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_neurons_that_snntorch_has_not(name: str) -> None:
+    network = around(OTHERS[name])
+    module = to_module(network, dtype=torch.float64)
+    assert isinstance(module.layer("type"), IntegrateAndFire | ChipLeaky)
+    for _ in range(2):  # the second time after a reset
+        reference = Reference(network, batch=SEEDS)
+        values = set()
+        for x in stimulus()[:, :, :2]:
+            ours, theirs = reference.tick(x)["out"], module(torch.from_numpy(x)).detach().numpy()
+            assert np.allclose(ours, theirs, rtol=0, atol=1e-12)
+            values |= set(ours.ravel())
+        assert len(values) > 1
+        module.reset_mem()
+    given = module(torch.ones(1, 2, dtype=torch.float64, requires_grad=True))
+    given.sum().backward()
+    assert module.layer("fc").weight.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", [name for name in OTHERS if "silent" not in name])
+def test_they_are_exported_again(name: str) -> None:
+    one = {"kind": "sign-split", "low": [-1.0], "high": [1.0]}
+    policy = made(CASES["Leaky: zero"])
+    semantics = replace(policy.semantics, encoder=one, decoder={"kind": "argmax", "actions": 2})
+    again, _ = translate(replace(policy, module=to_module(around(OTHERS[name])), semantics=semantics))
+    (found,) = [node for n, node in again.nodes.items() if n.endswith("type_")]
+    assert isinstance(found, LIF)
+    for field in fields(LIF):
+        kept, wanted = getattr(found, field.name), getattr(OTHERS[name], field.name)
+        assert np.array_equal(kept, wanted) if isinstance(kept, str) else np.allclose(kept, wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        (lif(reset="once"), "neurons: has reset once a spike"),
-        (lif(inclusive=True), "neurons: has an inclusive threshold"),
-        (lif(multiple=True, inclusive=True), "neurons: has an inclusive threshold"),
-        (lif(drive=0.1), "neurons: has a drive"),
-        (lif(start_v=0.1), "neurons: has a start other than 0"),
-        (lif(floor=-1.0), "neurons: has a floor"),
-        (lif(grain=2.0**-17), "neurons: has a chip's grain"),
-        (replace(lif(), threshold=np.array([1.0, np.inf])), "neurons: some thresholds are infinite"),
-        (replace(lif(), threshold=np.array([1.0, -1.0])), "neurons: threshold = -1 with reset to zero"),
-        (SubstepLIF(tau=np.ones(2)), "neurons: a substep-lif is no module of snnTorch's"),
-        (Reshape(shape=(2,), axes=(0,)), "neurons: reads its axes in another order"),
+        (lif(grain=2.0**-17), "type: rounds what decay leaves to 7.6"),
+        (SubstepLIF(tau=np.ones(2)), "type: a substep-lif is no module of snnTorch's"),
+        (Reshape(shape=(2,), axes=(0,)), "type: reads its axes in another order"),
     ],
 )
-def test_what_snntorch_has_no_module_for(node: Node, message: str) -> None:
-    network = Network(
-        nodes={"in": Input(shape=(2,)), "neurons": node, "out": Output(shape=(2,))},
-        edges=(("in", "neurons"), ("neurons", "out")),
-    )
+def test_what_there_is_no_module_for(node: Node, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        to_module(network)
+        to_module(around(node))
 
 
 def test_several_outputs_are_a_dict() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ from strl.ir.neurons import LIF
 from strl.ir.nodes import Delay, Input, Node, Output, Shape
 from strl.ir.winner import Winner
 from strl.policies import modules
+from strl.policies.chip_layers import DECAY, ChipLeaky
 from strl.policies.graph import SpikingGraph
+from strl.policies.neurons import IntegrateAndFire
 
 Composer = Callable[[Any, Shape], nn.Module]
 COMPOSERS: dict[type[Node], Composer] = {}
@@ -127,18 +130,29 @@ def _delay(node: Delay, shape: Shape) -> nn.Module:
 
 @composer(LIF)
 def _lif(node: LIF, shape: Shape) -> nn.Module:
-    _refuse_others(node)
+    if node.grain:
+        return _of_the_chip(node)
+    odd = node.reset == "zero" and (node.threshold < 0).any()
+    if not node.plain or odd or (np.isinf(node.threshold).any() and not node.silent):
+        return IntegrateAndFire(node)
     if node.silent:
         return _spiking(node, threshold=1.0, reset="none", late=False)
-    if np.isinf(node.threshold).any():
-        raise ModelError("some thresholds are infinite and some are not")
-    if node.reset == "zero" and (node.threshold < 0).any():
-        raise ModelError(
-            f"threshold = {node.threshold.min():g} with reset to zero, which snnTorch does otherwise"
-        )
     # A Leaky that resets late keeps the input of that tick; a Synaptic clears all, also without a current.
     whole = node.reset == "zero" and node.reset_delay
     return _spiking(node, threshold=node.threshold, reset=node.reset, late=node.reset_delay, synaptic=whole)
+
+
+def _of_the_chip(node: LIF) -> nn.Module:
+    at_once = node.silent or (node.reset == "zero" and not node.reset_delay)
+    coarse = (node.beta * DECAY % 1 != 0).any()
+    if coarse or node.alpha.any() or not at_once or not replace(node, grain=0.0).plain:
+        raise ModelError(
+            f"rounds what decay leaves to {node.grain:g}, which no module of ours does in such neurons",
+            hint="strl simulate runs it on the float network",
+        )
+    threshold = _tensor(1.0 if node.silent else node.threshold)
+    scale = 1.0 / (64.0 * node.grain)
+    return ChipLeaky(_tensor(node.beta), threshold, silent=node.silent, scale=scale)  # type: ignore[arg-type]
 
 
 @composer(Winner)
@@ -171,27 +185,6 @@ def _alpha(node: Alpha, shape: Shape) -> nn.Module:
 def _delta(node: Delta, shape: Shape) -> nn.Module:
     made: nn.Module = snn.DeltaLeaky(_tensor(node.threshold), beta=_tensor(node.beta), init_hidden=True)
     return made
-
-
-def _refuse_others(node: LIF) -> None:
-    odd = [
-        what
-        for what, on in (
-            ("reset once a spike", node.reset == "once"),
-            ("an inclusive threshold", node.inclusive),
-            ("several spikes a tick", node.multiple),
-            ("a drive", np.any(node.drive)),
-            ("a start other than 0", np.any(node.start_v)),
-            ("a floor", np.any(node.floor != -np.inf)),
-            ("a chip's grain", node.grain),
-        )
-        if on
-    ]
-    if odd:
-        raise ModelError(
-            f"has {odd[0]}, which snnTorch's neurons have not",
-            hint="strl simulate runs it on the float network",
-        )
 
 
 def _spiking(

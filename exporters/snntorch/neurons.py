@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from strl.ir.maps import Scale
 from strl.ir.neurons import LIF
 from strl.ir.nodes import Neurons, Node
 from strl.ir.winner import Winner
+from strl.policies.neurons import IntegrateAndFire
 
 Reset = Literal["zero", "subtract", "none"]
 
@@ -88,6 +90,24 @@ def delta(module: snn.DeltaLeaky, site: Site) -> Part:
     refuse_other_spikes(module)
     limits = each(module, "delta_threshold", site.shape)
     return Part.of(Delta(beta=each(module, "beta", site.shape), threshold=limits), spikes=True)
+
+
+@layer(IntegrateAndFire)
+def integrate_and_fire(module: IntegrateAndFire, site: Site) -> Part:
+    node = LIF(
+        alpha=each(module, "alpha", site.shape),
+        beta=each(module, "beta", site.shape),
+        threshold=each(module, "threshold", site.shape),
+        drive=each(module, "drive", site.shape),
+        start_v=each(module, "start_v", site.shape),
+        floor=each(module, "floor", site.shape),
+        reset=module.reset_mechanism,
+        reset_delay=module.reset_delay,
+        inclusive=module.inclusive,
+        multiple=module.multiple,
+    )
+    twin = replace(node, threshold=np.full(node.shape, np.inf)) if node.reset == "none" else None
+    return Part(nodes={"": node}, spikes=not module.multiple, twin=twin)
 
 
 def spiking(

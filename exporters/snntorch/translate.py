@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import snntorch as snn
 import torch
 from torch import nn
 
@@ -16,6 +17,7 @@ from exporters.snntorch.watch import Call, leaves, precision, replica, rest_stat
 from strl.codecs import encoder
 from strl.errors import ModelError
 from strl.ir.network import Network
+from strl.policies.neurons import IntegrateAndFire
 from strl.policies.policy import SpikingPolicy
 
 
@@ -86,7 +88,11 @@ def forward(policy: SpikingPolicy, module: nn.Module, width: int) -> tuple[torch
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.integers(0, 2, (*ticks, 2, width))).to(precision(module))
     rest_state(module)
-    hooks = [_replaced(part, rng) for part in leaves(module).values() if _spikes(part)]
+    hooks = [
+        _replaced(part, rng)
+        for part in leaves(module).values()
+        if isinstance(part, snn.SpikingNeuron | IntegrateAndFire)
+    ]
     try:
         with torch.no_grad(), watched(module) as calls:
             means = "x [T, batch, features]" if ticks else "x [batch, features], once a tick"
@@ -96,10 +102,6 @@ def forward(policy: SpikingPolicy, module: nn.Module, width: int) -> tuple[torch
         for hook in hooks:
             hook.remove()
     return x, calls, output
-
-
-def _spikes(part: nn.Module) -> bool:
-    return type(part).__module__.startswith("snntorch.")
 
 
 def _replaced(part: nn.Module, rng: np.random.Generator) -> Any:
