@@ -152,6 +152,12 @@ def large(file: h5py.File) -> None:
     file["node/nodes/fc"].create_dataset("weight", (1 << 17, 1 << 17), "f8", chunks=(8, 8))
 
 
+def promised(file: h5py.File) -> None:
+    """As many weights as any file may have, none of them there; and an edge that does not fit them."""
+    del file["node/nodes/fc/weight"]
+    file["node/nodes/fc"].create_dataset("weight", (1 << 12, 1 << 12), "f8", chunks=(1 << 10, 1 << 10))
+
+
 def kernel(file: h5py.File) -> None:
     """A convolution whose zeros around would fill any memory."""
     node = file["node/nodes/fc"]
@@ -212,6 +218,7 @@ MADE: dict[str, Callable[[h5py.File], None]] = {
     "nested": nested,
     "many": many,
     "large": large,
+    "promised": promised,
     "kernel": kernel,
     "spread": spread,
     "wide": wide,

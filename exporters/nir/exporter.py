@@ -82,6 +82,10 @@ class NirExporter:
             proof=manifest["proof"],
         )
 
+    def readings(self) -> dict[str, str]:
+        """Who may have written a file: name → what that reading is of."""
+        return {name: producer.title for name, producer in producers().items()}
+
     def load_foreign(self, path: Path, producer: str, *, assumed: bool = False) -> Artefact:
         """Read a file that another producer wrote.
 

@@ -23,6 +23,10 @@ FILE_MAX = 256 << 20
 """Bytes of a file."""
 VALUES_MAX = 1 << 24
 """Numbers in a file; Loihi 1 has 16.7 million 8-bit synapses in all."""
+FREE = 1 << 21
+"""Numbers that any file may hold, however small it is."""
+PACKED = 32
+"""Numbers beyond them that a byte of the file may stand for: zeros pack a thousandfold, and cost memory."""
 OBJECTS_MAX = 1 << 13
 """Groups and datasets in a file, and pieces of a dataset: 1024 nodes have no more."""
 TEXTS_MAX = 1 << 13
@@ -64,7 +68,7 @@ def opened(data: bytes, where: str, what: str) -> Iterator[h5py.File]:
     _heaps(data, where)
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
-            _objects(file, where)
+            _objects(file, where, min(VALUES_MAX, max(FREE, PACKED * len(data))))
             yield file
     except ModelError:
         raise
@@ -94,7 +98,7 @@ def _heaps(data: bytes, where: str) -> None:
         start = data.find(b"GCOL", start + 4)
 
 
-def _objects(file: h5py.File, where: str) -> None:
+def _objects(file: h5py.File, where: str, limit: int) -> None:
     """Only plain groups and datasets, each reached once, within bounds; no value is read."""
     seen: set[int] = set()
     values = 0
@@ -108,9 +112,9 @@ def _objects(file: h5py.File, where: str) -> None:
         if isinstance(item, h5py.Dataset):
             _stored_here(item, f"{where}: {name}")
             values += item.size
-            if values > VALUES_MAX:
+            if values > limit:
                 raise ModelError(
-                    f"{where}: {name}: has shape {item.shape}; {VALUES_MAX} numbers a file are read"
+                    f"{where}: {name}: has shape {item.shape}; {limit} numbers are read of such a file"
                 )
 
 

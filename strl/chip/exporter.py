@@ -103,6 +103,9 @@ class ForeignReader(Protocol):
     def recognises(self, path: Path) -> bool:
         """True where ``path`` looks like this format, damaged or not."""
 
+    def readings(self) -> Mapping[str, str]:
+        """Who may have written a file: name → what that reading is of."""
+
     def load_foreign(self, path: Path, producer: str, *, assumed: bool = False) -> Artefact:
         """Read a file under a producer's reading, ``NAME`` or ``NAME:option=value,…``.
 

@@ -1,4 +1,4 @@
-"""strl targets: what can be exported to, which chips there are, what runs programs."""
+"""strl targets: what can be exported to, which chips there are, what runs programs, whose files are read."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def run(args: argparse.Namespace) -> int:
         "targets": list(exporters()),
         "chips": list(chips()),
         "backends": ["float", *backends()],
+        "producers": _producers(),
     }
     if args.json:
         emit(found)
@@ -28,3 +29,18 @@ def run(args: argparse.Namespace) -> int:
     for what, names in found.items():
         say(f"{what:<10}{', '.join(names)}")
     return 0
+
+
+def _producers() -> list[str]:
+    """Whose files are read, of all formats that are installed whole."""
+    from contextlib import suppress
+
+    from strl.chip.exporter import ForeignReader, exporter, exporters
+    from strl.errors import UsageError
+
+    found: set[str] = set()
+    for name in exporters():
+        with suppress(UsageError):
+            format_ = exporter(name)
+            found |= set(format_.readings()) if isinstance(format_, ForeignReader) else set()
+    return sorted(found)
