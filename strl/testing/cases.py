@@ -89,7 +89,7 @@ def reading(meta: Mapping[str, Any]) -> str:
         name, mode = "snntorch", name.removeprefix("SnnTorch").lower()
         resets = {"sub": "subtract", "zero": "zero", "none": "none"}
         given["reset"] = next(word for key, word in resets.items() if mode.startswith(key))
-        given["reset_delay"] = mode.endswith("delay")
+        given["reset_delay"] = mode.endswith("delay") and not mode.endswith("nodelay")
     options = [
         f"{WORDS.get(key, key)}={VALUES.get((key, value), str(value).lower())}"
         for key, value in given.items()
