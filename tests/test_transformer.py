@@ -17,7 +17,7 @@ from strl.errors import ModelError
 from strl.ir import EnvironmentSpec, Readout, Semantics
 from strl.loop.agent import ChipAgent, FloatAgent
 from strl.loop.environment import Environment
-from strl.policies.chip_layers import SCALE, ChipLeaky, ChipLinear
+from strl.policies.chip_layers import LEAST, SCALE, ChipLeaky, ChipLinear
 from strl.policies.policy import SpikingPolicy
 from strl.policies.transformer import SpikingTransformer, TransformerConfig
 
@@ -100,9 +100,11 @@ class TestChipLayers:
         assert (quick.mem - slow.mem).abs().max() <= 9 * GRAIN
 
 
-@pytest.mark.parametrize(("blocks", "bits"), [(1, 8), (2, 8), (1, 4)])
-def test_the_chip_equals_the_network_spike_for_spike_across_decisions(blocks: int, bits: int) -> None:
-    policy = transformer(seed=bits, blocks=blocks, weight_bits=bits)
+@pytest.mark.parametrize(("blocks", "bits", "gain"), [(1, 8, 4.0), (2, 8, 4.0), (1, 4, 4.0), (1, 8, 8.0)])
+def test_the_chip_equals_the_network_spike_for_spike_across_decisions(
+    blocks: int, bits: int, gain: float
+) -> None:
+    policy = transformer(seed=bits, blocks=blocks, weight_bits=bits, gain=gain)
     network, proof = frontend()(policy)
     assert proof["mismatches"] == 0
     program = compile_network(network, policy.semantics, LOIHI, weight_bits=bits).program
@@ -119,6 +121,8 @@ def test_the_chip_equals_the_network_spike_for_spike_across_decisions(blocks: in
             chip_side = ours.raster[:, late:, ours.populations[name]]
             assert np.array_equal(chip_side, quiet[:, : quiet.shape[1] - late]), f"{name}, {decision}"
             spiked[name] = spiked.get(name, 0) + int(quiet.sum())
+    floored = theirs._reference.potential("blocks.0.token").min() == LEAST * GRAIN
+    assert floored == (gain > 4), "the strong input is there to push potentials to the end of their registers"
     silent = [name for name, count in spiked.items() if not count and name != "out"]
     assert not silent, "an equality of silent neurons proves little"
 

@@ -30,5 +30,5 @@ def chip_leaky(module: ChipLeaky, site: Site) -> Part:
     made = spiking(module, site, np.zeros(site.shape), late=False, beta=kept)
     node = made.nodes[""]
     assert isinstance(node, LIF)
-    node = replace(node, grain=module.grain)
+    node = replace(node, grain=module.grain, floor=module.floor)
     return Part(nodes={"": node}, spikes=made.spikes, twin=integrator(node) if module.silent else None)

@@ -147,6 +147,7 @@ def integrator(node: LIF) -> LIF:
         reset="none",
         reset_delay=False,
         grain=node.grain,
+        floor=node.floor,
     )
 
 

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 SCALE = 2.0**11
 """Chip units of one unit of current, unless a layer says otherwise: a threshold of 1 is this mantissa."""
 DECAY = 4096
+LEAST = 1 - 2**23
+"""Where a potential's register ends, in units of its own; a spike keeps it from the other end."""
 
 
 class ChipLinear(nn.Linear):
@@ -70,7 +72,8 @@ class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
         beta: retention, one value or one a neuron; learned where ``learn_beta``.
         threshold: a multiple of 1 / scale.
         silent: never spikes nor resets: a membrane to read.
-        scale: chip units of one unit of current; potentials are multiples of 1 / (64 · scale).
+        scale: chip units of one unit of current; potentials are multiples of 1 / (64 · scale), and none is
+            below −(2²³ − 1) of them.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
             learn_beta=learn_beta,
         )
         self.grain = 1 / (64 * scale)
+        self.floor = LEAST * self.grain
         self.silent = silent
 
     @property
@@ -107,7 +111,8 @@ class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
         self.mem: Tensor = _truncated(self.mem * self.retention**ticks, self.grain)
 
     def _base_state_function(self, input_: Tensor) -> Tensor:
-        return _truncated(self.retention * self.mem, self.grain) + input_
+        v: Tensor = _truncated(self.retention * self.mem, self.grain) + input_
+        return v.clamp(min=self.floor)
 
 
 def _through(value: Tensor, rounded: Tensor) -> Tensor:

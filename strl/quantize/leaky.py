@@ -16,6 +16,9 @@ from strl.ir.semantics import State
 from strl.quantize.grid import ROUNDED, Grid, decay_u, decay_v
 from strl.quantize.neurons import Lif, Reset
 
+LEAST = 1 - 2**23
+"""The least potential, in units of its register."""
+
 
 def flat(lif: LIF) -> LIF:
     """The same neurons in a row, every parameter with one value a neuron."""
@@ -38,7 +41,8 @@ def check(name: str, lif: LIF, grid: Grid, state: State) -> None:
             f"{name}: alpha = {lif.alpha.max():g}, must be at most {1 - 1 / 4096:g}: "
             "the chip's current always decays"
         )
-    if np.max(lif.floor) > -np.inf:
+    lowest = LEAST * lif.grain if lif.grain else -np.inf
+    if ((lif.floor != lowest) & ~np.isneginf(lif.floor)).any():
         raise ChipError(
             f"{name}: its potential has a floor of {np.max(lif.floor):g}; "
             "this chip's potentials fall as far as 24 bits"
