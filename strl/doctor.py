@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 Status = Literal["ok", "missing", "problem"]
 
-OPTIONAL = ("lava", "video")
+OPTIONAL = ("lava", "onnx", "video")
 """Extras that a user may leave out; ``dev`` is not looked at."""
 
 LAVA = Requirement("lava-nc==0.10.0")
@@ -225,12 +225,12 @@ def _backends() -> Iterator[Check]:
     truth = _probed("definition")
     for name in backends():
         answer = truth if name == "definition" else _probed(name)
-        lava = name.startswith("lava")
+        mends = {"lava": MEND_LAVA, "lava-fused": MEND_LAVA, "onnx": f"{PIP} 'strl[onnx]'"}
         status: Status = "ok"
         found, mend = f"runs, spikes as defined ({answer.seconds:.1f} s)", ""
         if answer.error:
             status, found = "missing" if answer.missing else "problem", answer.error
-            mend = MEND_LAVA if lava else f"{PIP} -e ."
+            mend = mends.get(name, f"{PIP} -e .")
         elif truth.digest and answer.digest != truth.digest:
             status, found = "problem", "runs, but its spikes are not those of the definition"
             mend = "report it, with the output of `strl doctor --json`"
@@ -239,7 +239,7 @@ def _backends() -> Iterator[Check]:
             status=status,
             found=found,
             mend=mend,
-            needed=not lava,
+            needed=name not in mends,
             backend=True,
         )
 

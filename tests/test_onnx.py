@@ -16,7 +16,7 @@ from exporters.onnx import OnnxExporter
 from exporters.onnx.exporter import states
 from exporters.onnx.network import decision_model, tick_model
 from exporters.onnx.program import program_model
-from exporters.onnx.proof import DECISIONS, prove_decisions, prove_program, prove_ticks
+from exporters.onnx.proof import DECISIONS, Runner, prove_decisions, prove_program, prove_ticks
 from strl.chip.exporter import Artefact
 from strl.cli import main
 from strl.codecs.stream import Stream
@@ -40,13 +40,17 @@ from strl.ir.nodes import NODES, Neurons, Node
 from strl.ir.semantics import EnvironmentSpec, Readout, Semantics, open_loop
 from strl.ir.substep import SubstepLIF
 from strl.loop.agent import FloatAgent
+from strl.loop.simulate import simulate_float
 from strl.loop.subject import Subject, resolve
 from strl.policies import shipped
 from strl.testing import KINDS, check_backend, check_exporter, random_program
+from strl.testing.cases import cases
 
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 
 from hardware_sims.onnx import OnnxBackend
+
+CASES = Path(__file__).parents[2] / "shared" / "cases" / "producers"
 
 LIFS: dict[str, dict[str, Any]] = {
     "zero": {},
@@ -176,6 +180,19 @@ class TestTicks:
         from exporters.onnx.nodes import EMIT
 
         assert set(NODES) == {k.kind for k in (*EMIT, *CELLS, Input, Delay)}
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the shared cases are not here")
+@pytest.mark.parametrize("case", [case.name for case in sorted(CASES.iterdir())] if CASES.is_dir() else [])
+def test_other_producers_networks_give_their_outputs(case: str) -> None:
+    (found,) = (c for c in cases(CASES) if c.name == case)
+    network = found.subject.network
+    data = tick_model(network, scan=True, rests=False, metadata={})
+    outputs = Runner(data, states(data), 1).run({"x": np.asarray(found.values, np.float64)[:, None]})
+    (name,) = network.of(Output)
+    wanted = simulate_float(found.subject, found.values)[name]
+    np.testing.assert_allclose(outputs[name][:, 0], wanted, rtol=1e-6, atol=1e-6)
+    assert np.abs(outputs[name][:, 0] - found.wanted).max() <= found.tolerance
 
 
 ENCODERS: dict[str, dict[str, Any]] = {

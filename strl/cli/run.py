@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         default="loihi",
-        help="loihi, torch, lava, lava-fused, definition or float (default: loihi)",
+        help="loihi, torch, lava, lava-fused, onnx, definition or float (default: loihi)",
     )
     parser.add_argument(
         "--weight-bits", type=int, metavar="B", help="of a policy's weights on the chip, 2 to its own (8)"

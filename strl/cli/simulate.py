@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", required=True, metavar="IN.npy", help="[ticks, *input shape]")
     add_reading(parser)
     parser.add_argument(
-        "--backend", default="float", help="float, loihi, definition, lava, lava-fused or torch (float)"
+        "--backend", default="float", help="float, loihi, definition, lava, lava-fused, onnx or torch (float)"
     )
     parser.add_argument("--chip", metavar="NAME", help="which it is compiled for, or its TOML file (loihi1)")
     parser.add_argument("--weight-bits", type=int, metavar="N", help="of a weight, 2 to the chip's own (8)")

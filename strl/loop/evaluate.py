@@ -31,7 +31,10 @@ from strl.loop.trace import Recorder
 FLOAT = "float"
 """The name under which the network itself runs, beside the backends."""
 
-SLOTS: Mapping[str, int] = {FLOAT: 32, "loihi": 32, "definition": 32, "lava-fused": 32, "torch": 256}
+SLOTS: Mapping[str, int] = {
+    **dict.fromkeys((FLOAT, "loihi", "definition", "lava-fused", "onnx"), 32),
+    "torch": 256,
+}
 """Slots that pay off, by backend; every other one runs a single slot unless told."""
 
 Progress = Callable[[EpisodeResult], None]
