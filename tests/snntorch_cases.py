@@ -322,6 +322,12 @@ case(
     lambda: image(nn.AvgPool2d(4, ceil_mode=True), last(), width=8),
     "3: ceil_mode is set and a window reaches beyond",
 )
+case("AdaptiveAvgPool2d", lambda: image(nn.AdaptiveAvgPool2d((3, None)), last(threshold=0.3), width=36))
+case(
+    "AdaptiveAvgPool2d: unequal windows",
+    lambda: image(nn.AdaptiveAvgPool2d(4), last(), width=32),
+    "3: .6, 6. places cannot be .4, 4. windows",
+)
 case("AvgPool1d", lambda: row(nn.AvgPool1d(3, 2, 1), last(threshold=0.3), width=10))
 case("MaxPool2d of spikes", lambda: image(nn.MaxPool2d(2), last(), width=18))
 case("MaxPool2d: padded, dilated", lambda: image(nn.MaxPool2d(3, 1, 1, dilation=2), last(), width=32))
@@ -472,6 +478,39 @@ case(
         lambda m, z: m.out(m.leave(m.conv(z.view(-1, 4, 3).mT).flatten(1))), conv=nn.Conv1d(3, 3, 1)
     ),
     "conv: its input is not what first gave",
+)
+
+
+case(
+    "a sum with a number",
+    lambda: Graph(lambda m, z: m.out(m.leave(m.sum(z, 1.0))), sum=Sum()),
+    "sum: takes something that is no tensor",
+)
+case(
+    "a sum with a constant",
+    lambda: Graph(lambda m, z: m.out(m.leave(m.sum(z, torch.ones_like(z)))), sum=Sum()),
+    "sum: its input is not what first gave",
+)
+case(
+    "a delay of no shape",
+    lambda: Graph(lambda m, z: m.out(m.leave(m.sum(z, m.wait.due(z)))), sum=Sum(), wait=Delay()),
+    "a Delay that is asked before it is fed needs the shape",
+)
+case(
+    "changed in place after it was used",
+    lambda: Graph(
+        lambda m, z: (y := m.fc(z), z.mul_(2), m.out(m.leave(m.sum(m.lif(y), z))))[2], sum=Sum(), **more()
+    ),
+    "sum: its input is not what lif gave",
+)
+case(
+    "in inference mode",
+    lambda: Graph(torch.inference_mode()(lambda m, z: m.out(m.leave(m.lif(m.fc(z))))), **more()),
+)
+case(
+    "in inference mode, changed in place",
+    lambda: Graph(torch.inference_mode()(lambda m, z: m.out(m.leave(m.lif(m.fc(z)).mul_(2)))), **more()),
+    r"(lif|out): .* differ between module and network",
 )
 
 

@@ -67,6 +67,17 @@ def average(module: Any, site: Site) -> Part:
     return Part(nodes={"": total, "mean": Scale(scale=1.0 / places)}, edges=(("", "mean"),), leaves="mean")
 
 
+@layer(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
+def adapted(module: Any, site: Site) -> Part:
+    if any(n % out for n, out in zip(site.shape[1:], site.gives[1:], strict=True)):
+        raise ModelError(
+            f"{site.shape[1:]} places cannot be {site.gives[1:]} windows of one size",
+            hint="take nn.AvgPool2d, or an output size that divides the input's",
+        )
+    window = tuple(n // out for n, out in zip(site.shape[1:], site.gives[1:], strict=True))
+    return Part.of(Pool(window=window, stride=window, padding=(0,) * len(window), mode="mean"))
+
+
 @layer(nn.BatchNorm1d, nn.BatchNorm2d)
 def normalise(module: Any, site: Site) -> Part:
     if module.running_mean is None or module.running_var is None:

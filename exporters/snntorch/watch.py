@@ -33,7 +33,8 @@ class Seen:
 
     @classmethod
     def now(cls, tensor: torch.Tensor) -> Seen:
-        return cls(tensor, tensor._version)
+        # In inference mode torch does not count; what is changed there shows in the proof.
+        return cls(tensor, FRESH if tensor.is_inference() else tensor._version)
 
     def holds(self, other: Seen) -> bool:
         """True where ``other`` is this one, or the same values in the same order in another shape."""
@@ -182,7 +183,10 @@ def _hooks(name: str, part: nn.Module, calls: list[Call]) -> tuple[Any, Any]:
     taken: list[Seen] = []
 
     def before(_: nn.Module, args: tuple[Any, ...]) -> None:
-        taken[:] = [Seen.now(a) for a in (args if joins else args[:1]) if isinstance(a, torch.Tensor)]
+        inputs = args if joins else args[:1]
+        taken[:] = [Seen.now(a) for a in inputs if isinstance(a, torch.Tensor)]
+        if len(taken) < len(inputs):
+            raise ModelError(f"{name}: takes something that is no tensor", hint="give it what layers gave")
 
     def after(_: nn.Module, __: Any, output: Any) -> None:
         if not taken:

@@ -113,6 +113,8 @@ class Delay(nn.Module):
     def due(self, x: Tensor) -> Tensor:
         """What the coming call will return; ``x`` is any tensor of the batch."""
         if not self.line or self.line[0].shape[0] != x.shape[0]:
+            if not self.shape:
+                raise ValueError("a Delay that is asked before it is fed needs the shape of its input")
             self.line = [x.new_zeros(x.shape[0], *self.shape) for _ in range(self.ticks)]
         return self.line[0]
 
