@@ -2,12 +2,12 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test lint bench constraints clean
+.PHONY: help install demo test lint bench conformance constraints clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := dev,lava,onnx,video
+EXTRAS := dev,lava,minari,onnx,video
 OUT ?= runs/demo
 
 # The first Python that is new enough; the pins are tested with 3.11. `make install PYTHON=…` overrides.
@@ -22,6 +22,7 @@ help:
 	@echo "make install      the virtual environment in $(VENV) alone"
 	@echo "make lint         ruff, mypy --strict, import contracts"
 	@echo "make bench        speed of the kernel, of NumPy and of Lava"
+	@echo "make conformance  every producer case and kind of neuron on every backend; writes docs/conformance.md"
 	@echo "make constraints  pin constraints.txt anew, to the newest versions that pyproject.toml allows"
 	@echo "make clean        remove $(VENV), caches and builds (runs/ stays)"
 
@@ -55,6 +56,9 @@ test: lint
 
 bench: install
 	$(BIN)/python -m benchmarks.speed
+
+conformance: install
+	$(BIN)/python -m benchmarks.conformance
 
 # A throw-away environment without pins, frozen. What is only here (strl itself) or only this build
 # (+cpu) is left out.

@@ -262,7 +262,8 @@ def _kind(population: Population) -> str:
     if (isinstance(kind, Source) and kind.plane is None) or (isinstance(kind, Graded) and kind.rectify):
         words.append("graded" if isinstance(kind, Source) else "rectified")
     if isinstance(kind, Lif):
-        words += ["subtract"] * (kind.reset == "subtract") + ["late"] * kind.reset_delay
+        words += [kind.reset] * (kind.reset != "zero") + ["late"] * kind.reset_delay
+        words += ["inclusive"] * kind.inclusive
     return " ".join(words)
 
 

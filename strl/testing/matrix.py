@@ -1,0 +1,91 @@
+"""Node × reset × corner: the small programs in which every kind of neuron is held to the definition."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strl.chip.arithmetic import Arithmetic
+from strl.chip.program import Program
+from strl.ir.semantics import State
+from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse
+from strl.quantize.neurons import Graded, Lif, Neurons, Product, Source, Ternary
+from strl.testing.programs import random_program
+
+N = 5
+"""Neurons of each."""
+
+
+def parameter(value: int) -> NDArray[np.int32]:
+    """One value for all neurons."""
+    return np.full(N, value, np.int32)
+
+
+NODES: dict[str, Neurons] = {
+    "lif": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900)),
+    "lif zero late": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900), reset_delay=True),
+    "lif subtract": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900), reset="subtract"),
+    "lif subtract late": Lif(
+        du=parameter(9), dv=parameter(40), vth=parameter(900), reset="subtract", reset_delay=True
+    ),
+    "lif once": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900), reset="once"),
+    "lif none": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900), reset="none"),
+    "lif inclusive": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900), inclusive=True),
+    "lif zero late inclusive": Lif(
+        du=parameter(9), dv=parameter(40), vth=parameter(900), reset_delay=True, inclusive=True
+    ),
+    "lif subtract inclusive": Lif(
+        du=parameter(9), dv=parameter(40), vth=parameter(900), reset="subtract", inclusive=True
+    ),
+    "lif once inclusive": Lif(
+        du=parameter(9), dv=parameter(40), vth=parameter(900), reset="once", inclusive=True
+    ),
+    "lif loihi1": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900)),
+    "lif loihi1 refractory": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900), refractory=3),
+    "ternary": Ternary(du=parameter(9), dv=parameter(40), high=parameter(900), low=parameter(-700)),
+    "graded": Graded(vth=parameter(3)),
+    "graded rectified": Graded(vth=parameter(3), rectify=True),
+    "product": Product(vth=parameter(3), shift=2),
+}
+CORNERS = ("overflow", "zero", "saturation", "recurrence")
+"""What the input drives the sums to; the last has synapses from the neurons to themselves."""
+
+
+def cell(name: str, corner: str, state: State) -> Program:
+    """The program of a cell: of ``NODES``, of ``CORNERS``, and what a decision does to the state."""
+    return program(NODES[name], corner, state, arithmetic="loihi1" if "loihi1" in name else "lava")
+
+
+def program(node: Neurons, corner: str, state: State, *, arithmetic: Arithmetic = "lava") -> Program:
+    """Three sources into one population, driven so that the corner is met."""
+    rng = np.random.default_rng(1)
+    weight, exponent = rng.integers(-256, 256, (N, 3)), 0
+    if corner == "overflow":
+        weight, exponent = np.full((N, 3), 255), 7
+    elif corner == "zero":
+        weight = np.zeros((N, 3), int)
+    elif corner == "recurrence":  # weights that Lava can store as well
+        weight = weight & ~1
+    elif corner == "saturation":
+        weight, exponent = np.full((N, 3), -256), 4
+    synapses = [Synapse(name="w", pre="in", post="out", weight=weight, weight_exp=exponent)]
+    if isinstance(node, Product):
+        synapses.append(Synapse(name="f", pre="in", post="out", weight=weight, weight_exp=exponent, port=1))
+    if corner == "recurrence":
+        back = rng.integers(-256, 256, (N, N)) & ~1
+        synapses.append(Synapse(name="r", pre="out", post="out", weight=back, message_bits=24, delay=2))
+    if arithmetic == "loihi1":  # has no odd weights beside negative ones, and only spikes
+        synapses = [replace(s, weight=s.weight - s.weight % 2, message_bits=0) for s in synapses]
+    return replace(
+        random_program(0),
+        arithmetic=arithmetic,
+        populations=(
+            Population(name="in", size=3, kind=Source()),
+            Population(name="out", size=N, kind=node, offset=1),
+        ),
+        synapses=tuple(synapses),
+        schedule=Schedule(ticks=12, total=14, state=state),
+        readout=ReadoutWindow(population="out", kind="count", start=1, stop=13, unit=1.0),
+    )
