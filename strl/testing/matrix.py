@@ -61,23 +61,22 @@ def cell(name: str, corner: str, state: State) -> Program:
 def program(node: Neurons, corner: str, state: State, *, arithmetic: Arithmetic = "lava") -> Program:
     """Three sources into one population, driven so that the corner is met."""
     rng = np.random.default_rng(1)
-    weight, exponent = rng.integers(-256, 256, (N, 3)), 0
+    weight, exponent = rng.integers(-256, 256, (N, 3), np.int16), 0
     if corner == "overflow":
-        weight, exponent = np.full((N, 3), 255), 7
+        weight, exponent = np.full((N, 3), 255, np.int16), 7
     elif corner == "zero":
-        weight = np.zeros((N, 3), int)
-    elif corner == "recurrence":  # weights that Lava can store as well
-        weight = weight & ~1
+        weight = np.zeros((N, 3), np.int16)
     elif corner == "saturation":
-        weight, exponent = np.full((N, 3), -256), 4
+        weight, exponent = np.full((N, 3), -256, np.int16), 4
+    back = rng.integers(-256, 256, (N, N), np.int16)
+    if corner == "recurrence" or arithmetic == "loihi1":  # of both signs neither Lava nor it stores odd ones
+        weight, back = weight & ~1, back & ~1
+    bits = 24 if arithmetic == "lava" else 0
     synapses = [Synapse(name="w", pre="in", post="out", weight=weight, weight_exp=exponent)]
     if isinstance(node, Product):
         synapses.append(Synapse(name="f", pre="in", post="out", weight=weight, weight_exp=exponent, port=1))
     if corner == "recurrence":
-        back = rng.integers(-256, 256, (N, N)) & ~1
-        synapses.append(Synapse(name="r", pre="out", post="out", weight=back, message_bits=24, delay=2))
-    if arithmetic == "loihi1":  # has no odd weights beside negative ones, and only spikes
-        synapses = [replace(s, weight=s.weight - s.weight % 2, message_bits=0) for s in synapses]
+        synapses.append(Synapse(name="r", pre="out", post="out", weight=back, message_bits=bits, delay=2))
     return replace(
         random_program(0),
         arithmetic=arithmetic,
