@@ -20,7 +20,7 @@ from exporters.onnx.proof import DECISIONS, Runner, prove_decisions, prove_progr
 from strl.chip.exporter import Artefact
 from strl.cli import main
 from strl.codecs.stream import Stream
-from strl.errors import ModelError, StrlError, UsageError
+from strl.errors import BackendError, ModelError, StrlError, UsageError
 from strl.ir import (
     LIF,
     Alpha,
@@ -386,6 +386,26 @@ class TestFile:
         actions = [FloatAgent(s.network, s.semantics, 4).act(observations) for s in (a, b)]
         assert np.array_equal(*actions)
 
+    def test_without_onnxruntime_nothing_is_proved_and_nothing_run(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in ("proof", "runtime"):
+            monkeypatch.setattr(f"exporters.onnx.{module}.available", lambda: False)
+        path, artefact = tmp_path / "p.onnx", policy(ENCODERS["direct"], "argmax").artefact
+        OnnxExporter().export(artefact, path)
+        entries = {p.key: json.loads(p.value) for p in onnx.load(path).metadata_props}
+        assert entries["strl.proof"] is None
+        assert OnnxExporter().load(path).network == artefact.network
+        with pytest.raises(BackendError, match="onnxruntime is missing"):
+            OnnxBackend().load(random_program(0))
+
+    def test_long_decisions_are_loops(self, tmp_path: Path) -> None:
+        subject = policy(ENCODERS["direct"], "argmax")
+        artefact = replace(subject.artefact, semantics=replace(subject.semantics, ticks=300))
+        with pytest.raises(UsageError, match="300 ticks"):
+            OnnxExporter().export(artefact, tmp_path / "p.onnx")
+        OnnxExporter(scan=True).export(artefact, tmp_path / "p.onnx")
+
     def test_options_belong_to_targets(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["export", "cartpole-mlp", "--scan"]) == 2
         assert "--scan: target 'loihi' has no such option" in capsys.readouterr().err
@@ -447,6 +467,8 @@ def operator(model: onnx.ModelProto) -> None:
         (bare, "not one that strl wrote"),
         (entry("strl", {"format": "strl-onnx", "format_version": 99, "name": "x"}), "this strl reads up to"),
         (entry("strl", [1]), "not one that strl wrote"),
+        (entry("strl", {"format": "strl-onnx", "format_version": 1, "form": [1]}), "form is garbled"),
+        (entry("strl.proof", "NaN"), "NaN is not a number"),
         (entry("strl", "{"), "is no ONNX file of ours"),
         (entry("strl.network", "%%%"), "is no ONNX file"),
         (entry("strl.network", {"a": 1}), "missing or garbled"),

@@ -87,7 +87,7 @@ def _write_head(group: h5py.Group, kind: str, shape: tuple[int, ...]) -> None:
 
 def _write_layer(group: h5py.Group, layer: Layer) -> None:
     _write_head(group, layer.kind, layer.shape)
-    group["weight"] = layer.weight
+    group["weight"] = layer.weight.astype(np.int32)
     if layer.window is None:
         group["inFeatures"], group["outFeatures"] = layer.weight.shape[1], layer.size
     else:
@@ -95,7 +95,7 @@ def _write_layer(group: h5py.Group, layer: Layer) -> None:
             group[key] = np.asarray(value, np.int64)
     for key, value in (("weight_rec", layer.recurrent), ("delay", layer.delay)):
         if value is not None:
-            group[key] = value
+            group[key] = value.astype(np.int32)
     neuron = group.create_group("neuron")
     neuron["type"] = np.array(["CUBA"], "S10")
     neuron["iDecay"], neuron["vDecay"] = _compact(layer.du + 1), _compact(layer.dv)

@@ -23,7 +23,7 @@ from strl.chip.program import Program
 from strl.errors import BundleError, ModelError, UsageError
 
 FORMAT, FORMAT_VERSION = "strl-onnx", 1
-FILE_MAX = 512 << 20
+FILE_MAX = 256 << 20
 """Bytes of a file that is read."""
 
 ENTRIES = {"strl": dict, "strl.network": dict, "strl.proof": object}
@@ -97,6 +97,7 @@ class OnnxExporter:
                 f"{path}: holds a program as a graph, for onnxruntime; strl runs the bundle it was made of",
                 hint="give the bundle, or the policy",
             )
+        _check(entries, str(path))
         artefact = replace(extract(entries["strl.network"], str(path)), name=entries["strl"]["name"])
         if form._made(artefact, entries["strl.proof"]) != data:
             writer = f"{entries['strl'].get('strl')!s:.20}"
@@ -172,7 +173,8 @@ def _entries(data: bytes, where: str) -> dict[str, Any]:
     """The metadata of a file of ours."""
     try:
         model = onnx.load_model_from_string(data)
-        found = {p.key: json.loads(p.value) for p in model.metadata_props if p.key in ENTRIES}
+        known = [p for p in model.metadata_props if p.key in ENTRIES]
+        found = {p.key: json.loads(p.value, parse_constant=_refuse) for p in known}
     except (DecodeError, ValueError, RecursionError) as error:
         raise ModelError(f"{where}: is no ONNX file of ours: {error!s:.100}") from error
     if not isinstance(found.get("strl"), dict) or found["strl"].get("format") != FORMAT:
@@ -180,12 +182,17 @@ def _entries(data: bytes, where: str) -> dict[str, Any]:
             f"{where}: is an ONNX file, but not one that strl wrote",
             hint="strl reads networks from NIR: export the policy to NIR",
         )
-    if found["strl"].get("form", {}).get("integer") is True:
-        return found
+    return found
+
+
+def _check(found: Mapping[str, Any], where: str) -> None:
     for key, kind in ENTRIES.items():
         if not isinstance(found.get(key), kind) or not isinstance(found["strl"].get("name"), str):
             raise ModelError(f"{where}: its entry {key!r} is missing or garbled")
-    return found
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not a number")
 
 
 def _form(entry: Mapping[str, Any], where: str) -> OnnxExporter:

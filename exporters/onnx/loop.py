@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from exporters.onnx.graph import BATCH, DOMAIN, Body, Port, subgraph
+from strl.errors import UsageError
 from strl.ir.nodes import Shape
 
 
@@ -97,6 +98,9 @@ class Series:
         return self.values if isinstance(self.values, str) else b.constant(self.values, self.port.dtype)
 
 
+UNROLLED_MAX = 256
+"""Ticks that are written one behind the other."""
+
 Collect = Callable[[Body, Mapping[str, str]], Sequence[str]]
 """(body, what came of a tick) → names of the results, in the order of their ports."""
 
@@ -136,7 +140,15 @@ def unrolled(
         series: its inputs, in its order.
         states: memory → name of its value before the first tick.
         collect, results: what is kept of every tick.
+
+    Raises:
+        UsageError: more than ``UNROLLED_MAX`` ticks.
     """
+    if ticks > UNROLLED_MAX:
+        raise UsageError(
+            f"a decision of {ticks} ticks: at most {UNROLLED_MAX} are written one behind the other",
+            hint="give --scan",
+        )
     weights, rows, now = tick.kept(b), [], [states[m.name] for m in tick.memory]
     for number in range(ticks):
         given = [one.at(b, number) for one in series]

@@ -27,6 +27,8 @@ from strl.loop.agent import FloatAgent
 from strl.quantize.neurons import binary
 
 BATCH, DECISIONS, TICKS, SEED = 3, 6, 32, 0
+TICKS_MAX = 256
+"""Of the chip's definition, which is slow; beyond them one decision is tried."""
 TOLERANCE = 1e-6
 
 Record = Mapping[str, Any] | None
@@ -106,7 +108,8 @@ def prove_program(data: bytes, memory: Any, program: Program, *, codec: bool) ->
     if not available():
         return None
     runner, chip = Runner(data, memory, BATCH), backend("definition").load(program, batch=BATCH)
-    for number, (given, spikes) in enumerate(_driven(program, codec)):
+    decisions = max(1, min(DECISIONS, TICKS_MAX // program.schedule.total))
+    for number, (given, spikes) in enumerate(_driven(program, codec)[:decisions]):
         decision, found = chip.run(spikes), runner.run(given)
         for name, wanted in ((RASTER, decision.raster), (READOUT, decision.readout)):
             _equal(found[name], wanted, f"decision {number}: {name}")
@@ -114,7 +117,7 @@ def prove_program(data: bytes, memory: Any, program: Program, *, codec: bool) ->
             value = np.multiply(decision.readout, program.readout.unit, dtype=np.float64)
             action = decoder(program.semantics.decoder).decode(value, program.schedule.ticks)
             _apart(found[ACTION], action, f"decision {number}: action")
-    return _record("definition of the chip", decisions=DECISIONS, largest_difference=0.0)
+    return _record("definition of the chip", decisions=decisions, largest_difference=0.0)
 
 
 def _driven(program: Program, codec: bool) -> list[tuple[dict[str, NDArray[Any]], NDArray[Any]]]:

@@ -12,6 +12,7 @@ from hardware_sims.loihi.inputs import check_batch, check_spikes, slot_indices
 from strl.chip.backend import Counts, Decision
 from strl.chip.exporter import exporter
 from strl.chip.program import Messages, Program
+from strl.errors import BackendError, ModelError
 
 
 class Maker(Protocol):
@@ -38,7 +39,10 @@ class OnnxSession:
         self.program = program
         self.batch = batch
         # Through the door, as anyone's: simulators do not know exporters.
-        self._session, memory = cast(Maker, exporter("onnx")).decision(program)
+        try:
+            self._session, memory = cast(Maker, exporter("onnx")).decision(program)
+        except ModelError as error:
+            raise BackendError(f"backend 'onnx': {error.message}", hint=error.hint) from error
         self._next: dict[str, str] = {m["name"]: m["next"] for m in memory}
         self._states: dict[str, NDArray[Any]] = {
             m["name"]: np.zeros((batch, *m["shape"][1:]), m["dtype"]) for m in memory

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import runpy
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from exporters.netx import NetxExporter
-from exporters.netx.layers import decode
+from exporters.netx.layers import decode, encode
 from exporters.netx.lift import as_loaded
 from exporters.netx.lower import lower
 from hardware_sims.lava import LavaBackend
@@ -39,6 +40,22 @@ def digest(found: Iterable[Decision], columns: NDArray[np.int64] | slice) -> str
         assert raster.any()
         hasher.update(raster.tobytes() + decision.readout.tobytes())
     return hasher.hexdigest()
+
+
+PROGRAMS: dict[str, Callable[[int], Program]] = runpy.run_path(
+    str(Path(__file__).parents[1] / "test_netx.py")
+)["PROGRAMS"]
+"""Those that need no Lava are tried with these; what they are in Lava is tried here."""
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_kind_of_layer_has_its_digest_in_lava(name: str) -> None:
+    program = PROGRAMS[name](2)
+    lowered = lower(program)
+    assert decode(encode(lowered.net), name) == lowered.net
+    built, columns = as_loaded(lowered, program)
+    ours = digest(decisions(LoihiBackend(), program, program), slice(None))
+    assert digest(decisions(LavaBackend(), built, program), columns) == ours
 
 
 @pytest.mark.parametrize("name", ["cartpole-mlp", "acrobot-mlp"])
