@@ -1,8 +1,8 @@
 """Signposted mazes: random, large, a new one every episode.
 
 The way is a matter of reading signs, so that a policy trained in some mazes can be right in every other. In
-one view the floor's colours repeat along the way and what is seen says what to do; in the other a sign stands
-only where a corridor begins and tells the turn at its end, so that only memory can.
+one view the floor's colours repeat along the way and what is seen says what to do; in the other signs are
+read only on leaving a junction and tell the turn at the next, so that only memory can.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import depth_first_order, minimum_spanning_tree, shortest_path
 
+from strl.environments.sequence import Sequence
+
 View = Literal["colours", "signs"]
 VIEWS: tuple[View, ...] = ("colours", "signs")
 MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))
@@ -26,6 +28,8 @@ COLOURS = 3
 BRANCHING = 0.1
 """Share of a depth-first tree's links that is replaced."""
 SIZE_MAX = 101
+TARGET = -52.0
+"""Mean return of the optimal moves in mazes of 21 × 21."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,14 +101,15 @@ def _beside(values: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([padded[1 + r : 1 + r + rows, 1 + c : 1 + c + columns] for r, c in MOVES], axis=2)
 
 
-class Maze(gymnasium.Env[NDArray[np.float32], int]):
+class Maze(gymnasium.Env[NDArray[np.float32], Any]):
     """A maze to find the goal of; every move costs 1, and one into a wall leads nowhere.
 
     Observations are of zeros and ones. Both views begin with the open sides (4). ``colours``: the colour of
     the floor here (3) and beyond each open side (4 × 3); the expert goes where the distance is one less.
-    ``signs``: beside every junction stands a sign with the way from here (4) and at the next junction on it
-    (4); elsewhere there is none, at junctions too. ``info["expert"]`` has the optimal move, for training and
-    for nobody else.
+    ``signs``: where an episode starts, and wherever a move began at a junction, a sign is read: the way from
+    here (4), and the way at the next junction on it (4); elsewhere there is none, so that the way at a
+    junction is known to those who remember the sign before it. ``info["expert"]`` has the optimal move, for
+    training and for nobody else.
 
     Args:
         size: cells on a side, 3..101.
@@ -136,10 +141,11 @@ class Maze(gymnasium.Env[NDArray[np.float32], int]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         super().reset(seed=seed)
         self.plan = plan(self.size, self.loops, self.np_random)
-        self.cell, self._moves = self.plan.start, 0
+        self.cell, self._moves, self._sign = self.plan.start, 0, True
         return self._observation(), self._info()
 
     def step(self, action: int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        self._sign = self._junction(self.cell)
         if self.plan.open[(*self.cell, int(action))]:
             self.cell = self._beyond(self.cell, int(action))
         self._moves += 1
@@ -158,8 +164,8 @@ class Maze(gymnasium.Env[NDArray[np.float32], int]):
 
     def _observation(self) -> NDArray[np.float32]:
         sides = self.plan.open[self.cell]
-        seen = self._colours(sides) if self.view == "colours" else self._signs(sides)
-        return np.concatenate([sides, seen]).astype(np.float32)
+        seen = self._colours(sides) if self.view == "colours" else self._signs()
+        return np.concatenate([sides, seen], dtype=np.float32)
 
     def _colours(self, sides: NDArray[np.bool_]) -> NDArray[np.float64]:
         kinds = np.eye(COLOURS)
@@ -172,10 +178,9 @@ class Maze(gymnasium.Env[NDArray[np.float32], int]):
         ]
         return np.concatenate([here, *beyond])
 
-    def _signs(self, sides: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def _signs(self) -> NDArray[np.float64]:
         sign = np.zeros((2, 4))
-        near = (self._beyond(self.cell, k) for k in np.flatnonzero(sides))
-        if not self._junction(self.cell) and any(self._junction(cell) for cell in near):
+        if self._sign:
             sign[0, self.plan.move[self.cell]] = 1.0
             ahead = self._next_junction()
             if ahead is not None:
@@ -193,6 +198,16 @@ class Maze(gymnasium.Env[NDArray[np.float32], int]):
             if self._junction(cell):
                 return None if cell == self.plan.goal else cell
         return None
+
+
+def maze(*, target: float = TARGET, **kwargs: Any) -> Sequence:
+    """A ``Maze`` with last action and return to go observed; what ``strl/Maze-v0`` makes.
+
+    Args:
+        target: return to go at the start. Nobody knows the way's length beforehand, so it is the same in all
+            mazes; an expert's own data have what truly followed.
+    """
+    return Sequence(Maze(**kwargs), target=target)
 
 
 def picture(plan: Plan, cell: tuple[int, int], *, colours: bool = True, scale: int = 8) -> NDArray[np.uint8]:

@@ -7,12 +7,15 @@ from typing import Any
 import gymnasium
 
 _SEQUENCE = "strl.environments.sequence:sequence"
+_MAZE = "strl.environments.maze:maze"
 
-# Positions without velocities: what the policy needs can only be seen in what came before.
+# Hidden velocities, signs passed: what the policy needs can only be seen in what came before.
 _ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "strl/Sequence-v0": (_SEQUENCE, {}),
     "strl/CartPoleHidden-v0": (_SEQUENCE, {"of": "CartPole-v1", "hide": (1, 3)}),
     "strl/LunarLanderHidden-v0": (_SEQUENCE, {"of": "LunarLander-v3", "hide": (2, 3, 5)}),
+    "strl/Maze-v0": (_MAZE, {"view": "colours"}),
+    "strl/MazeSigns-v0": (_MAZE, {"view": "signs"}),
 }
 
 
