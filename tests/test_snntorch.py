@@ -582,7 +582,15 @@ class TestGraphs:
         torch.manual_seed(0)
         parts = [linear(INPUTS, OUTPUTS), nn.Unflatten(1, (1, OUTPUTS)), neurons(), nn.Flatten()]
         network, _ = translate(policy(nn.Sequential(*parts)))
-        assert network.nodes[network.output].shape == (OUTPUTS,)  # type: ignore[attr-defined]
+        assert network.sources(network.output) == ("2",)
+        assert network.nodes[network.output].shape == (1, OUTPUTS)  # type: ignore[attr-defined]
+
+    def test_flattened_membranes_may_be_read(self) -> None:
+        torch.manual_seed(0)
+        silent = neurons(reset_mechanism="none")
+        parts = [linear(INPUTS, OUTPUTS), nn.Unflatten(1, (1, OUTPUTS)), silent, nn.Flatten()]
+        network, _ = translate(policy(nn.Sequential(*parts), readout=Readout(kind="membrane")))
+        assert network.nodes["2"].silent  # type: ignore[attr-defined]
 
     def test_the_proof_knows_graded_spikes(self) -> None:
         module = mlp(graded_spikes_factor=0.5)

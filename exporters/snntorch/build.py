@@ -94,15 +94,17 @@ class Build:
     def network(self, layer: str, *, membrane: bool) -> Network:
         """The network whose output is that layer's spikes, or its potential, without what it does not need.
 
+        The output has the shape of the neurons: what only brings it into another is left out.
+
         Raises:
             ModelError: the layer has no neurons, or none whose potential can be read.
         """
-        value, neurons = self._values[layer], self._neurons_behind(layer)
-        source = self._twin(neurons) if membrane else value.sources[0]
+        neurons = self._neurons_behind(layer)
+        source = self._twin(neurons) if membrane else self._values[neurons].sources[0]
         output = _free("output", self._nodes)
         edges = [*self._edges, (source, output)]
         kept = _reaching(output, edges)
-        nodes = {**self._nodes, output: Output(shape=value.shape)}
+        nodes = {**self._nodes, output: Output(shape=self._values[neurons].shape)}
         # Where only the potential is used it takes the name and the place of its layer.
         twins = {_name(name, POTENTIAL): name for name in nodes if name not in kept}
         final = {name: twins.get(name, name) for name in kept}
@@ -113,9 +115,14 @@ class Build:
         )
 
     def without(self, network: Network) -> tuple[str, ...]:
-        """Layers that are made of nodes, none of which the network has."""
+        """Layers of which the network has no node, though they do more than reshape."""
         alive = {self._owner.get(name, name) for name in network.nodes}
-        return tuple(name for name, made in self._parts.items() if made is not None and name not in alive)
+        works = {
+            name
+            for name, made in self._parts.items()
+            if made is not None and not all(isinstance(node, Reshape) for node in made.nodes.values())
+        }
+        return tuple(name for name in self._parts if name in works - alive)
 
     def _taken(self, name: str, origin: Origin) -> _Value:
         """The value an origin stands for, as the layer ``name`` takes it."""

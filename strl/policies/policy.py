@@ -51,6 +51,10 @@ class SpikingPolicy:
             raise ModelError(f"policy: semantics = {self.semantics!r:.60}, must be a Semantics")
         if self.call not in get_args(Call):
             raise ModelError(f"policy: call = {self.call!r:.60}, must be one of {', '.join(get_args(Call))}")
+        if self.head is not None and (isinstance(self.head, bool) or not isinstance(self.head, int | str)):
+            raise ModelError(
+                f"policy: head = {self.head!r:.60}, must be an index or key of what the module returns"
+            )
         bits = self.weight_bits
         if bits is not None and (isinstance(bits, bool) or not isinstance(bits, int) or not 2 <= bits <= 8):
             raise ModelError(f"policy: weight_bits = {bits!r}, must be an integer of 2..8 or None")
