@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from strl.chip.exporter import exporter, exporters, frontend
 from strl.cli.main import main
 from strl.errors import ChipError, UsageError
-from strl.loop.subject import resolve
+from strl.loop.subject import Subject, resolve
 from strl.testing import check_exporter
 
 FACTORY = '''
@@ -406,7 +407,10 @@ class TestSubject:
 
     @pytest.mark.parametrize("target", exporters())
     def test_every_exporter_keeps_its_promises(self, target: str, home: Path, tmp_path: Path) -> None:
-        check_exporter(exporter(target), resolve(f"{home}/own.bundle").artefact, tmp_path)
+        held = resolve(f"{home}/own.bundle").artefact
+        chip = "loihi1-netx" if target == "netx" else "loihi1"  # a .net file's weights have no exponents
+        compiled = Subject(artefact=replace(held, compiled=None)).compiled(chip)
+        check_exporter(exporter(target), replace(held, compiled=compiled), tmp_path)
 
     def test_a_door_that_leads_nowhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from importlib.metadata import EntryPoint
