@@ -158,6 +158,16 @@ def promised(file: h5py.File) -> None:
     file["node/nodes/fc"].create_dataset("weight", (1 << 12, 1 << 12), "f8", chunks=(1 << 10, 1 << 10))
 
 
+def long_text(path: Path) -> Path:
+    """A text that says it is 4 gigabytes long, for which HDF5 makes room before it looks."""
+    data = bytearray(sound(path).read_bytes())
+    with h5py.File(path) as file:
+        at = file["node/nodes/fc/type"].id.get_offset()
+    data[at : at + 4] = b"\xff" * 4
+    path.write_bytes(data)
+    return path
+
+
 def kernel(file: h5py.File) -> None:
     """A convolution whose zeros around would fill any memory."""
     node = file["node/nodes/fc"]
@@ -243,7 +253,8 @@ MADE: dict[str, Callable[[h5py.File], None]] = {
 
 
 def test_made_files(tmp_path: Path) -> None:
-    paths = [changed(tmp_path / f"{name}.nir", change) for name, change in MADE.items()]
+    paths = [long_text(tmp_path / "long text.nir")]
+    paths += [changed(tmp_path / f"{name}.nir", change) for name, change in MADE.items()]
     whole = sound(tmp_path / "whole.nir").read_bytes()
     for name, data in {
         "empty": b"",

@@ -250,6 +250,7 @@ HAND: dict[str, tuple[Any, str, Step]] = {
         for delay in (True, False)
     },
     "norse": (_lif(tau=4e-6, r=1.0, v_leak=0.3, v_reset=-0.2), "norse", _norse),
+    "norse v_reset": (_lif(tau=4e-6, r=1.0, v_leak=0.3), "norse:v_reset=-0.2", _norse),
     "norse cuba": (_cuba(2e-6, 4e-6, 1.0, 1.0), "norse", _norse_cuba),
     **{
         f"sinabs {multi} {sub} {norm} {floor}": (

@@ -74,10 +74,13 @@ class Cell:
     def _lif(self, alpha: Float, beta: Float) -> LIF:
         reading, fires = self.reading, "v_threshold" in self.values
         reset, late = self._reset() if fires else ("none", False)
-        v_reset = self.values.get("v_reset", np.zeros(self.shape))
+        said = self.values.get("v_reset", np.zeros(self.shape))
+        v_reset = said if np.isnan(reading.v_reset) else np.full(self.shape, reading.v_reset)
         shift = v_reset if reset == "zero" else np.zeros(self.shape)
         threshold = self.values.get("v_threshold", np.full(self.shape, np.inf)) - shift
         leak = self.values.get("v_leak", np.zeros(self.shape))
+        if fires and (threshold < 0).any() and reset == "zero":
+            raise ModelError("v_reset lies above v_threshold: a spike would never end")
         if fires and reset == "zero" and reading.spike != "above" and not (threshold > 0).all():
             raise ModelError("v_reset is v_threshold: a spike at the threshold would never end")
         starts = {"zero": np.zeros(self.shape), "leak": leak, "reset": v_reset}

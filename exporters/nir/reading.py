@@ -47,6 +47,7 @@ class Reading:
             the tick after a spike; False is snnTorch's Leaky, which clears only the old potential.
         current_reset: how CubaLIF resets if otherwise; empty for the same.
         start: v before the first tick: ``zero``, ``leak`` (v_leak), ``reset`` (v_reset).
+        v_reset: what v is reset to; NaN for what the file says.
         floor: least potential.
         old_spikes: the spike is of the potential that the tick began with.
         flatten: ``first`` for channels first (C order), ``last`` for channels last.
@@ -70,6 +71,7 @@ class Reading:
     leaky_blind: bool = True
     current_reset: Literal["", "zero", "subtract", "once", "none"] = ""
     start: Literal["zero", "leak", "reset"] = "zero"
+    v_reset: float = math.nan
     floor: float = -math.inf
     old_spikes: bool = False
     flatten: Literal["first", "last"] = "first"
@@ -84,6 +86,8 @@ class Reading:
         for name in ("dt_if", "tau_ref"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name} = {getattr(self, name)!r}, must be a number of at least 0")
+        if math.isinf(self.v_reset):
+            raise UsageError(f"v_reset = {self.v_reset!r}, must be a number")
         if math.isnan(self.floor) or self.floor == math.inf:
             raise UsageError(f"floor = {self.floor!r}, must be a number or -inf")
         if self.spike == "multiple" and (self.reset not in ("zero", "once") or self.reset_delay):
@@ -229,6 +233,8 @@ def _default(producer: Producer, option: str) -> str:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, float) and math.isnan(value):
+        return "the file's"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

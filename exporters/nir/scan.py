@@ -15,6 +15,7 @@ from math import prod
 from typing import Any
 
 import h5py
+import numpy as np
 
 from exporters.nir.graph import NESTING_MAX, Graph, read_graph, text_of
 from strl.errors import ModelError
@@ -68,7 +69,7 @@ def opened(data: bytes, where: str, what: str) -> Iterator[h5py.File]:
     _heaps(data, where)
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
-            _objects(file, where, min(VALUES_MAX, max(FREE, PACKED * len(data))))
+            _objects(file, data, where)
             yield file
     except ModelError:
         raise
@@ -98,10 +99,10 @@ def _heaps(data: bytes, where: str) -> None:
         start = data.find(b"GCOL", start + 4)
 
 
-def _objects(file: h5py.File, where: str, limit: int) -> None:
+def _objects(file: h5py.File, data: bytes, where: str) -> None:
     """Only plain groups and datasets, each reached once, within bounds; no value is read."""
     seen: set[int] = set()
-    values = 0
+    values, limit = 0, min(VALUES_MAX, max(FREE, PACKED * len(data)))
     for name, item in _walk(file, where, "", 0):
         address = int(h5py.h5o.get_info(item.id).addr)
         if address in seen:
@@ -111,6 +112,8 @@ def _objects(file: h5py.File, where: str, limit: int) -> None:
             raise ModelError(f"{where}: has more than {OBJECTS_MAX} objects")
         if isinstance(item, h5py.Dataset):
             _stored_here(item, f"{where}: {name}")
+            if h5py.check_string_dtype(item.dtype) is not None:
+                _texts(item, data, f"{where}: {name}")
             values += item.size
             if values > limit:
                 raise ModelError(
@@ -146,10 +149,28 @@ def _stored_here(dataset: h5py.Dataset, where: str) -> None:
         raise ModelError(f"{where}: values of type {dataset.dtype}, must be real numbers or text")
     if dataset.shape is None:
         raise ModelError(f"{where}: is empty")
-    if h5py.check_string_dtype(dataset.dtype) is not None and dataset.size > TEXTS_MAX:
-        raise ModelError(f"{where}: holds {dataset.size} texts, at most {TEXTS_MAX} are read")
     if dataset.chunks is not None:
         _unpacks_to_its_size(dataset, where)
+
+
+def _texts(dataset: h5py.Dataset, data: bytes, where: str) -> None:
+    """Texts are few and short. One of free length says how long it is, and HDF5 makes room for that first.
+
+    Layout: HDF5 File Format Specification 3.0, IV.B: length (4), then a heap's address (8) and an index (4).
+    """
+    if dataset.size > TEXTS_MAX:
+        raise ModelError(f"{where}: holds {dataset.size} texts, at most {TEXTS_MAX} are read")
+    length = h5py.check_string_dtype(dataset.dtype).length
+    if length is not None:
+        total = length * dataset.size
+    else:
+        start, stored = dataset.id.get_offset(), dataset.id.get_storage_size()
+        if stored and (start is None or stored != 16 * dataset.size):
+            raise ModelError(f"{where}: texts stand otherwise than in a row, which is not read")
+        lengths = np.frombuffer(data[start : start + stored] if stored else b"", dtype="<u4")
+        total = int(lengths[::4].sum(dtype=np.int64))
+    if total > len(data):
+        raise ModelError(f"{where}: promises texts of {total} bytes, in a file of {len(data)}")
 
 
 def _unpacks_to_its_size(dataset: h5py.Dataset, where: str) -> None:
