@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import helper
 
 from exporters.onnx import OnnxExporter
@@ -48,6 +49,7 @@ from strl.testing.cases import cases
 
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 
+from benchmarks.baselines import conventional, quantised, teacher
 from hardware_sims.onnx import OnnxBackend
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "producers"
@@ -336,6 +338,39 @@ class TestBackend:
             found.append(json.loads(capsys.readouterr().out))
         assert found[0]["digest"] == found[1]["digest"]
         assert found[0]["return"] == found[1]["return"]
+
+    def test_an_open_loop_has_the_definitions_outputs(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(-3, 4, (20, 4)) / 4)
+        found = []
+        for backend in ("definition", "onnx"):
+            command = ["simulate", "cartpole-mlp", "--input", str(tmp_path / "x.npy"), "--json"]
+            assert main([*command, "--backend", backend]) == 0
+            found.append(json.loads(capsys.readouterr().out)["outputs"])
+        assert found[0] == found[1]
+        (output,) = found[0].values()
+        assert output["most"] > output["least"]
+
+
+def test_a_teachers_network_is_torchs() -> None:
+    rng = torch.Generator().manual_seed(0)
+    hidden = "mlp_extractor.policy_net"
+    shapes = {f"{hidden}.0": (8, 4), f"{hidden}.2": (8, 8), "action_net": (3, 8)}
+    tensors = {f"{name}.weight": torch.randn(shape, generator=rng) for name, shape in shapes.items()}
+    tensors |= {f"{name}.bias": torch.randn(shape[0], generator=rng) for name, shape in shapes.items()}
+    x = torch.randn(64, 4, generator=rng)
+    y = x
+    for number, name in enumerate(shapes):
+        y = torch.tanh(y) if number else y
+        y = y @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
+    data = teacher(tensors)
+    wanted = y.argmax(dim=1).numpy()
+    assert np.array_equal(conventional(data).act(x.numpy()), wanted)
+    small = quantised(data, x.numpy())
+    kinds = {node.op_type for node in onnx.load_model_from_string(small).graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
+    assert (conventional(small).act(x.numpy()) == wanted).mean() > 0.9
 
 
 FORMS = [{}, {"scan": True}, {"tick": True}, {"tick": True, "scan": True}]
