@@ -281,6 +281,18 @@ case(
     lambda: dense(snn.RLeaky(0.8, linear_features=HIDDEN, inhibition=True, init_hidden=True)),
 )
 case(
+    "RSynaptic inhibited, zero",
+    lambda: dense(
+        snn.RSynaptic(
+            0.3, 0.8, linear_features=HIDDEN, inhibition=True, reset_mechanism="zero", init_hidden=True
+        )
+    ),
+)
+case(
+    "Lapicque inhibited, zero",
+    lambda: dense(snn.Lapicque(R=4.0, C=1.0, inhibition=True, reset_mechanism="zero", init_hidden=True)),
+)
+case(
     "RSynaptic: at once, states hidden",
     lambda: dense(snn.RSynaptic(0.4, 0.7, linear_features=HIDDEN, reset_delay=False, init_hidden=True)),
     "its forward pass fails on input",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import snntorch as snn
 import torch
+from snntorch import utils
 from torch import nn
 from torch.nn import functional
 
@@ -213,6 +214,21 @@ class TestUntouched:
             assert torch.equal(value, states[name])
         assert torch.equal(before, torch.get_rng_state())
         assert not module[1]._forward_hooks
+
+    def test_a_reset_in_the_forward_pass_reaches_the_copy_alone(self) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            utils.reset(m)
+            return torch.stack([m.lif2(m.fc2(m.lif1(m.fc1(step)))) for step in x])
+
+        module, other = Layers(way), neurons()
+        for layer in (module.lif1, other):
+            layer.mem = torch.full((1, HIDDEN), 0.25)
+        _, proof = translate(policy(module, call="decision"))
+        assert proof["mismatches"] == 0
+        assert (module.lif1.mem == 0.25).all()
+        assert (other.mem == 0.25).all()
+        with pytest.raises(ModelError, match=r"lif\d: .* differ .* decision 1, tick 0"):
+            translate(policy(module, call="decision", state="carry"))
 
 
 class TestProof:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import snntorch as snn
 import torch
 from torch import nn
 
@@ -118,7 +119,8 @@ def rest_state(module: nn.Module) -> None:
 def watched(module: nn.Module) -> Iterator[list[Call]]:
     """The calls of the module's layers, in order, while the context lasts.
 
-    Inputs reach a layer in the precision of the module: snnTorch's spikes are always float32.
+    Inputs reach a layer in the precision of the module: snnTorch's spikes are always float32. Its
+    ``utils.reset`` clears all neurons that were ever made; in here, those of this module.
     """
     calls: list[Call] = []
     handles = []
@@ -135,9 +137,12 @@ def watched(module: nn.Module) -> Iterator[list[Call]]:
         handles.append(part.register_forward_pre_hook(before))
         handles += [inner.register_forward_pre_hook(cast) for inner in part.modules()]
         handles.append(part.register_forward_hook(after))
+    everywhere = snn.SpikingNeuron.instances
+    snn.SpikingNeuron.instances = [part for part in module.modules() if isinstance(part, snn.SpikingNeuron)]
     try:
         yield calls
     finally:
+        snn.SpikingNeuron.instances = everywhere
         for handle in handles:
             handle.remove()
 
