@@ -24,7 +24,7 @@ from strl.errors import ModelError
 from strl.ir import LIF, Input, Linear, Network, Node, Output, Reshape
 from strl.ir.reference import Reference
 from strl.ir.substep import SubstepLIF
-from strl.policies.chip_layers import ChipLeaky
+from strl.policies.chip_layers import LEAST, ChipLeaky
 from strl.policies.neurons import IntegrateAndFire
 from strl.policies.policy import SpikingPolicy
 
@@ -150,6 +150,7 @@ def around(node: Node) -> Network:
     )
 
 
+CHIP = {"grain": 2.0**-17, "floor": LEAST * 2.0**-17, "beta": np.array([0.5, 0.875])}
 OTHERS = {
     "once": lif(reset="once"),
     "inclusive": lif(inclusive=True, threshold=np.array([0.51, 0.2])),
@@ -163,10 +164,8 @@ OTHERS = {
     "one that never spikes": lif(threshold=np.array([0.4, np.inf]), reset="subtract", reset_delay=True),
     "threshold below 0": lif(threshold=np.array([0.4, -0.1])),
     "silent, driven": lif(threshold=np.full(2, np.inf), drive=0.1, reset="none"),
-    "a chip's": lif(grain=2.0**-17, beta=np.array([0.5, 0.875])),
-    "a chip's, silent": lif(
-        grain=2.0**-17, beta=np.array([0.5, 0.875]), threshold=np.full(2, np.inf), reset="none"
-    ),
+    "a chip's": lif(**CHIP),
+    "a chip's, silent": lif(**CHIP, threshold=np.full(2, np.inf), reset="none"),
 }
 
 

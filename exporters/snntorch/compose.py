@@ -22,7 +22,7 @@ from strl.ir.neurons import LIF
 from strl.ir.nodes import Delay, Input, Node, Output, Shape
 from strl.ir.winner import Winner
 from strl.policies import modules
-from strl.policies.chip_layers import DECAY, ChipLeaky
+from strl.policies.chip_layers import DECAY, LEAST, ChipLeaky
 from strl.policies.graph import SpikingGraph
 from strl.policies.neurons import IntegrateAndFire
 
@@ -144,8 +144,8 @@ def _lif(node: LIF, shape: Shape) -> nn.Module:
 
 def _of_the_chip(node: LIF) -> nn.Module:
     at_once = node.silent or (node.reset == "zero" and not node.reset_delay)
-    coarse = (node.beta * DECAY % 1 != 0).any()
-    if coarse or node.alpha.any() or not at_once or not replace(node, grain=0.0).plain:
+    other = (node.beta * DECAY % 1 != 0).any() or (node.floor != LEAST * node.grain).any()
+    if other or node.alpha.any() or not at_once or not replace(node, grain=0.0, floor=-np.inf).plain:
         raise ModelError(
             f"rounds what decay leaves to {node.grain:g}, which no module of ours does in such neurons",
             hint="strl simulate runs it on the float network",

@@ -137,10 +137,11 @@ def read_layer(policy: SpikingPolicy, ticks: Sequence[Sequence[Call]], output: A
             return name
     single = [[n for n in names if _is_of(policy, _calls(ticks, n), (tensor,))] for tensor in chosen]
     if len(chosen) > 1 and policy.head is None and all(single):
-        heads = ", ".join(f"{key!r}: {found[0]}" for key, found in zip(_keys(output), single, strict=False))
+        keys = [key for key in _keys(output) if isinstance(output[key], torch.Tensor)]
+        heads = ", ".join(f"{key!r}: {found[0]}" for key, found in zip(keys, single, strict=True))
         raise ModelError(
             f"{type(policy.module).__name__}: returns {len(chosen)} heads ({heads}); actions are read of one",
-            hint=f"name it: SpikingPolicy(head={_keys(output)[0]!r}, …)",
+            hint=f"name it: SpikingPolicy(head={keys[0]!r}, …)",
         )
     raise unlike(policy, names[0])
 
