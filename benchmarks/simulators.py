@@ -1,6 +1,7 @@
 """Our readings beside the producers' own simulators, node by node, on random input.
 
     pip install --no-deps --target DIR sinabs pbr norse nirtorch spikingjelly loguru rockpool nengo
+    pip install --target DIR spyx
     PYTHONPATH=DIR python -m benchmarks.simulators          results/simulators.json, the table in docs/nir.md
     PYTHONPATH=DIR python -m benchmarks.simulators --json   the same, and what was measured on stdout
 
@@ -137,6 +138,39 @@ def rockpool_runs() -> Iterator[Run]:
             yield type(module).__name__, f"rockpool:dt={dt}", nodes, values[0].numpy(), found
 
 
+def spyx_runs() -> Iterator[Run]:
+    import jax.numpy as jnp
+    import spyx.nir as exporter
+    import spyx.nn as spyx
+    from flax import nnx
+
+    rngs = nnx.Rngs(0)
+    kinds: dict[str, Sequence[Any]] = {
+        "IF": [spyx.IF((SIZE,))],
+        "CuBaLIF": [spyx.CuBaLIF((SIZE,), rngs=rngs)],
+        "RIF": [spyx.RIF((SIZE,), rngs=rngs)],
+        "RLIF": [spyx.RLIF((SIZE,), rngs=rngs)],
+        "RCuBaLIF": [spyx.RCuBaLIF((SIZE,), rngs=rngs)],
+        "LIF, Conv, SumPool, Flatten": [
+            nnx.Conv(2, 3, (3, 3), rngs=rngs),
+            spyx.LIF((8, 8, 3), rngs=rngs),
+            spyx.SumPool((2, 2), (2, 2), "VALID"),
+            spyx.Flatten(),
+            nnx.Linear(48, SIZE, rngs=rngs),
+            spyx.LIF((SIZE,), rngs=rngs),
+        ],
+    }
+    for name, layers in kinds.items():
+        spatial = "Conv" in name
+        shape = (2, 8, 8) if spatial else (INPUTS,)
+        model = spyx.Sequential(*([] if spatial else [nnx.Linear(INPUTS, SIZE, rngs=rngs)]), *layers)
+        values = np.random.default_rng(0).normal(0.6, 1, (TICKS, *shape)).astype(np.float32)
+        given = values.transpose(0, 2, 3, 1) if spatial else values  # its channels come last
+        found, _ = spyx.run(model, jnp.array(given)[:, None])
+        graph = exporter.to_nir(model, {"input": np.array(shape)}, {"output": np.array((SIZE,))}, dt=1)
+        yield name, "spyx", [graph], values, np.array(found)[:, 0]
+
+
 def nengo_runs() -> Iterator[Run]:
     import nengo
 
@@ -156,6 +190,7 @@ RUNS: dict[str, Callable[[], Iterator[Run]]] = {
     "norse": norse_runs,
     "spikingjelly": spikingjelly_runs,
     "rockpool": rockpool_runs,
+    "spyx": spyx_runs,
     "nengo": nengo_runs,
 }
 
