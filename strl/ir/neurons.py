@@ -42,8 +42,8 @@ class LIF(Neurons):
         drive: added to v in every tick, rest or not: (1 − beta) times the potential it leaks to.
         start_v: v before the first tick.
         floor: the least v can be; ``−inf`` where nothing bounds it.
-        grain: what decay leaves of i and v is cut off, towards zero, to multiples of it, as in the registers of
-            a chip; 0 for real numbers. It fixes the chip's scale: one unit is 1 / (64 · grain) of a weight's.
+        grain: what decay leaves of i and v is cut off, towards zero, to multiples of it, as in a chip's
+            registers; 0 for real numbers. It fixes the chip's scale: a unit is 1 / (64 · grain) of a weight's.
     """
 
     kind: ClassVar[str] = "lif"
