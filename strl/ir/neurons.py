@@ -43,7 +43,7 @@ class LIF(Neurons):
         start_v: v before the first tick.
         floor: the least v can be; ``−inf`` where nothing bounds it.
         grain: what decay leaves of i and v is cut off, towards zero, to multiples of it, as in a chip's
-            registers; 0 for real numbers. It fixes the chip's scale: a unit is 1 / (64 · grain) of a weight's.
+            registers; 0 for real numbers. It fixes the chip's scale: a unit is 1 / (64 · grain) of a weight.
     """
 
     kind: ClassVar[str] = "lif"
