@@ -16,6 +16,7 @@ import torch
 from strl.cli import main
 from strl.errors import ModelError, UsageError
 from strl.ir import LIF, Delay, Network, Scale
+from strl.loop.adopt import adopted
 from strl.loop.arrays import read_array, write_arrays
 from strl.loop.simulate import simulate_float
 from strl.loop.subject import resolve
@@ -399,6 +400,52 @@ class TestGains:
         assert (made.beta == beta)[high].mean() > 0.9
         assert np.abs(made.beta - beta).max() <= 2.0**-23
         assert set(network(tmp_path / "x.nir", "snntorch").nodes) == {"input", "n0", "output"}
+
+
+class TestAdopted:
+    """A bare network made a policy."""
+
+    def test_it_drives_its_environment(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        rng = np.random.default_rng(0)
+        hidden = (
+            nir.Linear(weight=rng.normal(size=(8, 4))),
+            lif(8),
+            nir.Linear(weight=rng.normal(size=(2, 8))),
+        )
+        model, bundle = line(tmp_path / "x.nir", (4,), (2,), *hidden), str(tmp_path / "x.bundle")
+        arguments = [
+            "--producer",
+            "snntorch:reset=zero",
+            "--env",
+            "CartPole-v1",
+            "--ticks",
+            "6",
+            "-o",
+            bundle,
+        ]
+        assert main(["export", str(model), *arguments, "--json"]) == 0
+        (said,) = json.loads(capsys.readouterr().out)["proof"]["origin"]["warnings"]
+        assert "no codec; taken for CartPole-v1: encoder direct, its ranges those that random" in said
+        assert main(["run", bundle, "--episodes", "2", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert len(found["episodes"]) == 2
+        assert main(["run", bundle, "--episodes", "2", "--backend", "float", "--json"]) == 0
+
+    @pytest.mark.parametrize(("last", "kind"), [(lif(2), "count"), (None, "membrane")])
+    def test_the_read_out(self, last: Any, kind: str, tmp_path: Path) -> None:
+        nodes = [nir.Linear(weight=np.ones((2, 4))), *([] if last is None else [last])]
+        bare = resolve(str(line(tmp_path / "x.nir", (4,), (2,), *nodes)), producer="nir")
+        made = adopted(bare, "CartPole-v1")
+        assert (made.semantics.readout.kind, made.semantics.ticks) == (kind, 32)
+        assert ("readout" in made.network.nodes) == (last is None)
+        with pytest.raises(UsageError, match="has a codec and an environment of its own"):
+            adopted(made, "CartPole-v1")
+
+    def test_a_leaky_integrator_is_read_at_its_potential(self, tmp_path: Path) -> None:
+        leaky = nir.LI(tau=np.full(2, 1e-3), r=np.full(2, 10.0), v_leak=np.zeros(2))
+        nodes = (nir.Linear(weight=np.ones((2, 4))), leaky)
+        bare = resolve(str(line(tmp_path / "x.nir", (4,), (2,), *nodes)), producer="nir")
+        assert adopted(bare, "CartPole-v1").semantics.readout.kind == "membrane"
 
 
 class TestSimulate:
