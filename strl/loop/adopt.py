@@ -48,7 +48,7 @@ def adopted(subject: Subject, env: str, ticks: int | None = None) -> Subject:
     world = Environment(id=env).make()
     try:
         encode, decode, measured = _codec(world)
-        spec = _spec(env, world)
+        spec = environment_spec(env, world)
     finally:
         world.close()
     network, kind = _readable(subject.network)
@@ -80,7 +80,8 @@ def _codec(world: gym.Env[Any, Any]) -> tuple[dict[str, Any], dict[str, Any], bo
     return encode.to_dict(), decode.to_dict(), measured
 
 
-def _spec(env: str, world: gym.Env[Any, Any]) -> EnvironmentSpec:
+def environment_spec(env: str, world: gym.Env[Any, Any]) -> EnvironmentSpec:
+    """What a manifest says of an environment; raises ``EnvironmentFault`` where observations are no Box."""
     from gymnasium.spaces import Box, Discrete
 
     space, actions = world.observation_space, world.action_space

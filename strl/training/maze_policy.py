@@ -24,6 +24,7 @@ from strl.environments import register
 from strl.environments.maze import TARGET
 from strl.errors import UsageError
 from strl.ir.semantics import Readout, Semantics
+from strl.loop.adopt import environment_spec
 from strl.policies.checkpoint import Checkpoint, load, save
 from strl.policies.policy import SpikingPolicy
 from strl.policies.threads import one_thread
@@ -33,7 +34,7 @@ from strl.training.files import run_folder
 from strl.training.mazes import TEST_MAZES, TRAINING_MAZES, Episodes, collected
 from strl.training.offline import Offline, OfflineRun, Stream, Streaming, accuracy
 from strl.training.recipes import student_recipe
-from strl.training.train import environment_spec, versions
+from strl.training.train import versions
 
 TESTED = 200
 """Mazes of the test split that the record's accuracy is of."""

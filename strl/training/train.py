@@ -21,7 +21,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from strl.codecs import Decoder, Encoder, decoder, default_codec, default_decoder, encoder, ranges
 from strl.errors import EnvironmentFault, UsageError
-from strl.ir.semantics import EnvironmentSpec, Readout, ReadoutKind, Semantics
+from strl.ir.semantics import Readout, ReadoutKind, Semantics
+from strl.loop.adopt import environment_spec
 from strl.loop.statistics import iqm
 from strl.loop.subject import of_policy
 from strl.policies.checkpoint import Checkpoint, save
@@ -226,20 +227,6 @@ def measured_codec(
     assert isinstance(space, gym.spaces.Box)
     low, high = ranges(seen, space, symmetric=kind in ("direct", "sign-split"))
     return default_codec(space, env.action_space, encoder_kind=kind, low=low, high=high, options=options)
-
-
-def environment_spec(env_id: str, env: gym.Env[Any, Any]) -> EnvironmentSpec:
-    """What a manifest says of an environment."""
-    space, actions = env.observation_space, env.action_space
-    assert isinstance(space, gym.spaces.Box)
-    box = actions if isinstance(actions, gym.spaces.Box) else None
-    return EnvironmentSpec(
-        id=env_id,
-        observation_shape=tuple(space.shape),
-        actions=int(actions.n) if isinstance(actions, gym.spaces.Discrete) else None,
-        action_low=() if box is None else tuple(float(v) for v in box.low.ravel()),
-        action_high=() if box is None else tuple(float(v) for v in box.high.ravel()),
-    )
 
 
 def _policy(options: Training, semantics: Semantics) -> SpikingPolicy:

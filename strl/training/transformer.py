@@ -20,6 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 from strl.codecs import decoder, encoder
 from strl.errors import UsageError
 from strl.ir.semantics import Readout, Semantics
+from strl.loop.adopt import environment_spec
 from strl.loop.statistics import iqm
 from strl.loop.subject import of_policy
 from strl.policies.checkpoint import Checkpoint, save
@@ -35,7 +36,6 @@ from strl.training.sequence import SequenceRun, SequenceStudent, returns
 from strl.training.train import (
     Trained,
     check_spaces,
-    environment_spec,
     measured_codec,
     seeds_used,
     versions,
