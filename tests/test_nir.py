@@ -236,6 +236,7 @@ class TestRoundTrip:
 
 
 unit = st.floats(0, 1, allow_nan=False)
+small = st.floats(-1e3, 1e3, allow_nan=False)
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 names = st.text(min_size=1, max_size=8).filter(lambda s: s not in ("input", "output") and s.isprintable())
 
@@ -285,6 +286,10 @@ def _neurons(draw: Any, size: int) -> LIF:
         threshold=np.full(size, np.inf) if silent else _row(draw, st.floats(0, 1e6), size),
         reset=draw(st.sampled_from(["zero", "subtract", "none"])),
         reset_delay=draw(st.booleans()),
+        inclusive=draw(st.booleans()),
+        drive=draw(small) if draw(st.booleans()) else _row(draw, small, size),
+        start_v=draw(small) if draw(st.booleans()) else _row(draw, small, size),
+        floor=draw(st.just(-np.inf) | small) if draw(st.booleans()) else _row(draw, small, size),
     )
 
 

@@ -448,6 +448,8 @@ class TestWarnings:
         assert origin["producer"] == "snntorch"
         assert origin["assumed"] is True
         assert len(origin["warnings"]) == 2
+        with pytest.raises(UsageError, match=r"has a manifest, y\.nir\.json, which says"):
+            resolve(str(tmp_path / "y.nir"), producer="snntorch")
         (ours,) = simulate_float(resolve(str(tmp_path / "y.nir")), X).values()
         assert ours.tolist() == run(file, "snntorch", X).tolist()
 

@@ -90,14 +90,19 @@ class NirExporter:
         """Read a file that another producer wrote.
 
         Args:
-            path: the file; a manifest beside it is not looked at.
+            path: the file, without a manifest of ours.
             producer: ``NAME`` or ``NAME:option=value,…``, see ``exporters.nir.reading``.
             assumed: nothing says that it is that producer's.
 
         Raises:
             ModelError: it is damaged, hostile, or cannot be that producer's; names the node.
-            UsageError: there is no such producer or option.
+            UsageError: there is no such producer or option, or the file has a manifest of ours.
         """
+        if _is_ours(manifest_path(path)):
+            raise UsageError(
+                f"{path}: has a manifest, {manifest_path(path).name}, which says what it means",
+                hint="leave --producer and --assume out, or the manifest away",
+            )
         chosen_ = chosen(producer, assumed=assumed)
         data = read(path, FILE_MAX, ModelError)
         network, remarks = interpret(scan(data, str(path)), chosen_, str(path))
