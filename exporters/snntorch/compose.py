@@ -144,7 +144,7 @@ def _lif(node: LIF, shape: Shape) -> nn.Module:
 
 def _of_the_chip(node: LIF) -> nn.Module:
     at_once = node.silent or (node.reset == "zero" and not node.reset_delay)
-    other = (node.beta * DECAY % 1 != 0).any() or (node.floor != LEAST * node.grain).any()
+    other = np.any(node.beta * DECAY % 1 != 0) or np.any(node.floor != LEAST * node.grain)
     if other or node.alpha.any() or not at_once or not replace(node, grain=0.0, floor=-np.inf).plain:
         raise ModelError(
             f"rounds what decay leaves to {node.grain:g}, which no module of ours does in such neurons",
