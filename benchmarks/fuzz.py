@@ -263,7 +263,7 @@ def _kind(population: Population) -> str:
         words.append("graded" if isinstance(kind, Source) else "rectified")
     if isinstance(kind, Lif):
         words += [kind.reset] * (kind.reset != "zero") + ["late"] * kind.reset_delay
-        words += ["inclusive"] * kind.inclusive
+        words += ["inclusive"] * kind.inclusive + ["multiple"] * kind.multiple
     return " ".join(words)
 
 

@@ -132,9 +132,9 @@ def _read_kind(record: Mapping[str, Any], values: Mapping[str, np.ndarray], name
     if kind is Lif:
         _one_of(record, "reset", *get_args(Reset))
         refractory = _integer(record, "refractory", 1, REFRACTORY)
-        late, inclusive = (_flag(record, what) for what in ("reset_delay", "inclusive"))
+        late, inclusive, multiple = (_flag(record, what) for what in ("reset_delay", "inclusive", "multiple"))
         made = Lif(du=arrays["du"], dv=arrays["dv"], vth=arrays["vth"], reset=record["reset"])
-        return replace(made, reset_delay=late, refractory=refractory, inclusive=inclusive)
+        return replace(made, reset_delay=late, refractory=refractory, inclusive=inclusive, multiple=multiple)
     if kind is Ternary:
         return Ternary(**arrays)
     if kind is Graded:

@@ -236,6 +236,8 @@ def _foreign(population: Population) -> str | None:
         return f"is {type(kind).__name__.lower()}"
     if kind.reset != "zero" or kind.reset_delay:
         return f"resets by {kind.reset}{' late' if kind.reset_delay else ''}"
+    if kind.multiple:
+        return "sends several spikes in a tick"
     if kind.inclusive:
         return "spikes at its threshold"
     return f"is refractory for {kind.refractory} ticks" if kind.refractory > 1 else None

@@ -19,7 +19,7 @@ def name(kind: Neurons, arithmetic: Arithmetic) -> str:
     """Of the function for neurons of a kind."""
     if isinstance(kind, Lif):
         words: list[str] = [arithmetic if arithmetic == "loihi1" else kind.reset]
-        words += [w for w, on in (("late", kind.reset_delay), ("inclusive", kind.inclusive)) if on]
+        words += [w for w in ("reset_delay", "inclusive", "multiple") if getattr(kind, w)]
         return "_".join(["ChipLIF", *words])
     if isinstance(kind, Graded):
         return "ChipGraded_rectify" if kind.rectify else "ChipGraded"
@@ -126,7 +126,11 @@ def _lif(b: Integers, kind: Lif) -> None:
         if kind.reset_delay:
             v = b.op("Where", owed, b.number(0), v)
     fires = b.op("GreaterOrEqual", v, least)
-    spikes = b.op("Cast", fires, to=onnx.TensorProto.INT64, out="sent")
+    if kind.multiple:
+        fires = b.op("GreaterOrEqual", v, threshold)
+        spikes = b.op("Div", b.op("Max", v, b.number(0)), threshold, out="sent")
+    else:
+        spikes = b.op("Cast", fires, to=onnx.TensorProto.INT64, out="sent")
     if kind.reset == "none" or kind.reset_delay:
         b.op("Identity", v, out="new_v")
     elif kind.reset == "zero":

@@ -51,8 +51,15 @@ def entry(process: Any, synapse: Synapse) -> Any:
 def _lif(population: Population, kind: Lif, schedule: Schedule) -> Any:
     options = {**_common(population, kind), "vth": kind.vth.copy()}
     reset: dict[str, Any] = _reset(population, schedule)
-    if kind.reset != "zero" or kind.reset_delay or kind.inclusive:
-        return LateLIF(reset=kind.reset, late=kind.reset_delay, inclusive=kind.inclusive, **options, **reset)
+    if kind.reset != "zero" or kind.reset_delay or kind.inclusive or kind.multiple:
+        return LateLIF(
+            reset=kind.reset,
+            late=kind.reset_delay,
+            inclusive=kind.inclusive,
+            multiple=kind.multiple,
+            **options,
+            **reset,
+        )
     return LIFReset(**options, **reset) if reset else LIF(**options)
 
 

@@ -14,8 +14,8 @@ One tick t:
        u ← trunc(u · (4096 − (du + 1)) / 4096) + 64·a      wrapped once into 24 bits
        v ← trunc(v · (4096 − dv) / 4096) + u               clipped to ±(2²³ − 1)
        spike ← v > 64·vth;  v ← 0 where it spiked
-   (``lif`` has the other resets and v ≥ 64·vth); graded and product neurons send what they receive, without
-   a state.
+   (``lif`` has the other resets, v ≥ 64·vth, and several spikes at once); graded and product neurons send
+   what they receive, without a state.
 
 In ``loihi1`` there are spikes only, LIF neurons that reset to zero at once, and differently from the above:
 2. a = Σ over its synapses of Σ ⌊W · 2^weight_exp⌋ · s(t − delay): the exponent acts on each weight. The
@@ -90,6 +90,8 @@ def lif(u: Int, v: Int, a: Int, kind: Lif) -> tuple[Int, Int, Int]:
     if kind.reset_delay:
         v = np.where(owed, 0, v)
     spikes = (v >= least).astype(np.int64)
+    if kind.multiple:
+        spikes = np.maximum(v, 0) // threshold
     if kind.reset == "zero" and not kind.reset_delay:
         v = np.where(spikes, 0, v)
     return u, clip(v - spikes * threshold) if kind.reset == "once" else v, spikes

@@ -100,8 +100,10 @@ def _parameters(kind: Neurons) -> NDArray[np.int32]:
         return padded(np.stack([4095 - kind.du, 4096 - kind.dv, kind.high << 6, kind.low << 6]))
     nothing = np.zeros_like(kind.vth)
     if isinstance(kind, Lif):
-        last = np.full_like(kind.vth, kind.refractory) if kind.reset == "zero" else kind.vth << 6
-        return padded(np.stack([4095 - kind.du, 4096 - kind.dv, (kind.vth << 6) - kind.inclusive, last]))
+        plain = kind.reset == "zero" and not kind.multiple
+        last = np.full_like(kind.vth, kind.refractory) if plain else kind.vth << 6
+        most = (kind.vth << 6) - (kind.inclusive or kind.multiple)
+        return padded(np.stack([4095 - kind.du, 4096 - kind.dv, most, last]))
     return padded(np.stack([nothing, nothing, kind.vth, nothing]))
 
 
@@ -143,6 +145,8 @@ def _code(kind: Kind) -> tuple[int, int]:
     if isinstance(kind, Lif):
         resets = {"zero": 0, "subtract": columns.SUBTRACTS, "once": columns.ONCE, "none": columns.STAYS}
         detail = resets[kind.reset] + columns.LATE * kind.reset_delay
+        if kind.multiple:
+            return columns.MULTIPLE, detail
         return columns.OWING if detail else columns.LIF, detail
     if isinstance(kind, Graded):
         return columns.GRADED, columns.RECTIFIES * kind.rectify

@@ -65,12 +65,17 @@ class Spiking(Leaky):
         super().__init__(populations, program, batch, device)
         kind = populations[0].kind
         assert isinstance(kind, Lif)
-        self._reset, self._late = kind.reset, kind.reset_delay
+        self._reset, self._late, self._multiple = kind.reset, kind.reset_delay, kind.multiple
         self._taken = self._parameter("vth") * 64
         self._threshold = self._taken - int(kind.inclusive)  # in whole numbers, ≥ is above one less
 
     def _step(self) -> Tensor:
         v, threshold = self.v, self._threshold
+        if self._multiple:
+            self._integrate()
+            counted = (_clip(v) / self._taken).floor_().clamp_(min=0)
+            v.sub_(counted * self._taken) if self._reset == "once" else v.masked_fill_(counted > 0, 0)
+            return counted.to(torch.int32)
         if self._reset == "zero" and not self._late:
             self._integrate()
             spikes = _clip(v) > threshold

@@ -27,7 +27,7 @@ def blocks(program: Program, batch: int, device: torch.device) -> list[Block]:
 def _sort(kind: Neurons) -> tuple[object, ...]:
     """Equal for kinds that one block can hold."""
     if isinstance(kind, Lif):
-        return Lif, kind.reset, kind.reset_delay, kind.inclusive
+        return Lif, kind.reset, kind.reset_delay, kind.inclusive, kind.multiple
     if isinstance(kind, Graded):
         return Graded, kind.rectify
     return (Product, kind.shift) if isinstance(kind, Product) else (Ternary,)

@@ -67,6 +67,8 @@ def _foreign(population: Population) -> str | None:
         return f"is {type(kind).__name__.lower()}"
     if kind.reset != "zero":
         return "never resets" if kind.reset == "none" else f"resets by {kind.reset}"
+    if kind.multiple:
+        return "sends several spikes in a tick"
     if kind.inclusive:
         return "spikes at its threshold"
     if kind.inclusive:

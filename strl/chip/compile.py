@@ -60,6 +60,7 @@ def compile_network(
         threshold_max=chip.limit("threshold_max"),
         resets=chip.resets,
         inclusive=">=" in chip.comparisons,
+        multiple="count" in chip.messages,
     )
     quantized = quantize(network, semantics, grid=grid, bits=code.bits, unit=code.unit, graded=graded)
     quantized = with_formats(quantized)

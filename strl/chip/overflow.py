@@ -18,7 +18,7 @@ from strl.chip.arithmetic import Arithmetic
 from strl.chip.program import Program
 from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population, Synapse
-from strl.quantize.neurons import Lif, Ternary, binary
+from strl.quantize.neurons import Lif, Ternary, binary, most_spikes
 
 SUM_MIN, SUM_MAX = -(2**15), 2**15 - 1
 """Least and greatest synaptic sum of a tick on Loihi 1, in units of a weight: 21 bits and sign after << 6."""
@@ -181,8 +181,11 @@ def _reach(synapse: Synapse, pre: Population, by_weight: bool) -> tuple[Float, F
     acting = np.floor(exact) if by_weight else exact
     up, down = (_summed(synapse, np.maximum(w, 0.0)) for w in (acting, -acting))
     if synapse.message_bits and not binary(pre.kind):
-        largest = 1.0 if isinstance(pre.kind, Ternary) else 2.0**31
-        up = down = (up + down) * largest  # messages of either sign
+        if isinstance(pre.kind, Lif):
+            up, down = (way * most_spikes(pre.kind) for way in (up, down))
+        else:
+            largest = 1.0 if isinstance(pre.kind, Ternary) else 2.0**31
+            up = down = (up + down) * largest  # messages of either sign
     # Shifted right, sums round towards −∞.
     return np.floor(up), np.ceil(down), np.floor(_summed(synapse, exact - acting))
 

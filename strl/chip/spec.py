@@ -18,7 +18,7 @@ from strl.chip.arithmetic import ARITHMETICS, Arithmetic
 from strl.chip.limits import check_limits
 from strl.content import Content
 from strl.errors import ChipError
-from strl.quantize.grid import COMPARISONS, INPUTS, RESETS
+from strl.quantize.grid import COMPARISONS, INPUTS, MESSAGES, RESETS
 from strl.registry import suggest
 
 Status = Literal["primary", "secondary", "remembered", "derived"]
@@ -62,7 +62,7 @@ class ChipSpec(Content):
         energy: profile → event → figure (J, s or W).
         resets: the resets that its neurons have, see ``strl.quantize.Grid``.
         arithmetics: those that describe it; a program is compiled for the first unless told.
-        comparisons, inputs: those that it has, see ``strl.quantize.grid``.
+        comparisons, inputs, messages: those that it has, see ``strl.quantize.grid``.
         toml: the file's text, so that a bundle can carry the chip it was made for.
     """
 
@@ -74,6 +74,7 @@ class ChipSpec(Content):
     arithmetics: tuple[Arithmetic, ...] = ("lava",)
     comparisons: tuple[str, ...] = (">",)
     inputs: tuple[str, ...] = ("spikes",)
+    messages: tuple[str, ...] = ("spike",)
 
     def limit(self, name: str) -> int:
         """A limit, one of ``strl.chip.limits.RANGES``."""
@@ -124,6 +125,7 @@ def parse(toml: str, where: str) -> ChipSpec:
             arithmetics=tuple(_features(table, "arithmetics", ARITHMETICS, where)),
             comparisons=tuple(_features(table, "comparisons", COMPARISONS, where)),
             inputs=tuple(_features(table, "inputs", INPUTS, where)),
+            messages=tuple(_features(table, "messages", MESSAGES, where)),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ChipError(f"{where}: not a chip: {error!r:.200}") from error
@@ -144,7 +146,7 @@ def _features(table: Mapping[str, Any], name: str, known: tuple[T, ...], where: 
     """The features of that name, the first of those known where the chip does not say."""
     features = table.get("features", {})
     found = features.get(name, [known[0]])
-    unknown = set(features) - {"resets", "arithmetics", "comparisons", "inputs"}
+    unknown = set(features) - {"resets", "arithmetics", "comparisons", "inputs", "messages"}
     if unknown or not isinstance(found, list) or not found or not set(found) <= set(known):
         raise ChipError(
             f"{where}: features has {dict(features)}, {name} must be some of {', '.join(map(str, known))}"

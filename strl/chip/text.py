@@ -58,6 +58,8 @@ def _neurons(kind: Neurons) -> str:
         words.append(f"refractory={kind.refractory}")
     if isinstance(kind, Lif) and kind.inclusive:
         words.append("inclusive")
+    if isinstance(kind, Lif) and kind.multiple:
+        words.append("multiple")
     if isinstance(kind, Graded) and kind.rectify:
         words.append("rectify")
     if isinstance(kind, Product):

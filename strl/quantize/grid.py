@@ -16,6 +16,9 @@ RESETS = ("zero", "zero late", "subtract", "subtract late", "once", "none")
 COMPARISONS = (">", ">=")
 """How a potential can be compared with the threshold for a spike."""
 
+MESSAGES = ("spike", "count")
+"""What neurons can send in a tick: a spike, or how many thresholds fit into their potential."""
+
 INPUTS = ("spikes", "levels")
 """What a source can send: spikes, or signed integers that the synapses multiply with."""
 
@@ -33,6 +36,7 @@ class Grid:
         threshold_max: greatest threshold mantissa.
         resets: those of ``RESETS`` that the neurons have.
         inclusive: neurons that spike at their threshold, not only above it.
+        multiple: neurons that send how many thresholds fit into their potential.
         sum_max: bound that the synaptic sum of a tick keeps, in every input (Loihi 1: 2¹⁵ − 1).
     """
 
@@ -41,6 +45,7 @@ class Grid:
     threshold_max: int = 131071
     resets: tuple[str, ...] = ("zero",)
     inclusive: bool = False
+    multiple: bool = False
     sum_max: int = 2**15 - 1
 
     @property

@@ -61,11 +61,11 @@ def _check_spikes(name: str, lif: LIF, grid: Grid) -> None:
         raise ChipError(f"{name}: some thresholds are infinite and some are not")
     if (lif.threshold < 0).any():
         raise ChipError(f"{name}: threshold = {lif.threshold.min():g}, must not be negative")
-    if lif.multiple:
+    if lif.multiple and not grid.multiple:
         raise ChipError(
             f"{name}: sends as many spikes in a tick as thresholds fit into its potential; "
             "this chip's neurons send one",
-            hint="build it with one spike a tick at most (sinabs: spike_fn=SingleSpike)",
+            hint="take --chip loihi2, or one spike a tick at most (sinabs: spike_fn=SingleSpike)",
         )
     late = " late" if lif.reset_delay else ""
     if not {lif.reset, f"{lif.reset} late"} & set(grid.resets) and not _forgets(lif):
@@ -82,7 +82,7 @@ def _check_spikes(name: str, lif: LIF, grid: Grid) -> None:
     starts = lif.beta * lif.start_v != 0
     if lif.reset == "subtract" and (starts & (lif.start_v >= lif.threshold)).any():
         raise ChipError(f"{name}: starts above its threshold, and a chip's potentials start at 0")
-    if lif.inclusive and not (grid.inclusive or _below(lif)):
+    if lif.inclusive and not lif.multiple and not (grid.inclusive or _below(lif)):
         raise ChipError(
             f"{name}: spikes at v ≥ threshold; this chip's neurons spike above it, and decaying potentials "
             "have values between",
@@ -100,18 +100,19 @@ def neurons(name: str, lif: LIF, scale: float, grid: Grid) -> Lif:
     if lif.silent:
         return Lif(du=du, dv=dv, vth=np.full(lif.size, grid.threshold_max, np.int32))
     exact = lif.threshold * scale
-    inclusive = lif.inclusive and not _below(lif)
-    if not _steps(lif):
+    inclusive = lif.inclusive and not _below(lif) and not lif.multiple
+    if lif.multiple or not _steps(lif):
         vth = np.round(exact)
     elif lif.inclusive and not inclusive:
         vth = np.ceil(exact - ROUNDED) - 1
     else:
         vth = np.floor(exact + ROUNDED)
-    if (vth < inclusive).any():
+    if (vth < (inclusive or lif.multiple)).any():
         raise ChipError(f"{name}: spikes at v ≥ {lif.threshold.min():g}, so at rest as well")
     reset: Reset = "zero" if _forgets(lif) else lif.reset
     late = lif.reset_delay and reset in ("zero", "subtract")
-    return Lif(du=du, dv=dv, vth=vth.astype(np.int32), reset=reset, reset_delay=late, inclusive=inclusive)
+    made = Lif(du=du, dv=dv, vth=vth.astype(np.int32), reset=reset, reset_delay=late, inclusive=inclusive)
+    return replace(made, multiple=lif.multiple)
 
 
 def errors(name: str, lif: LIF, kind: Lif, scale: float) -> dict[str, Mapping[str, float]]:
@@ -122,7 +123,7 @@ def errors(name: str, lif: LIF, kind: Lif, scale: float) -> dict[str, Mapping[st
         f"{name}.alpha": error((4095 - kind.du) / 4096 - lif.alpha, lif.alpha),
     }
     unused = {
-        f"{name}.threshold": lif.silent or _steps(lif),
+        f"{name}.threshold": lif.silent or (_steps(lif) and not lif.multiple),
         f"{name}.alpha": not lif.alpha.any(),
     }
     return {what: error for what, error in found.items() if not unused.get(what, False)}

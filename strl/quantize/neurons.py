@@ -58,6 +58,8 @@ class Lif(Content):
         refractory: 1..64 ticks from a spike to the first in which the potential lives again, so that 1
             is none; more only in arithmetic ``loihi1``.
         inclusive: a spike is v ≥ vth·2⁶ (Loihi 2).
+        multiple: it sends how many whole thresholds fit into v, and ``once`` takes all of them off; above 0,
+            with reset ``zero`` or ``once`` (Loihi 2).
     """
 
     du: Ints
@@ -67,9 +69,13 @@ class Lif(Content):
     reset_delay: bool = False
     refractory: int = 1
     inclusive: bool = False
+    multiple: bool = False
 
     def __post_init__(self) -> None:
-        _check(self, "lif", {"du": (0, DECAY_U), "dv": (0, DECAY_V), "vth": (0, THRESHOLD)})
+        least = int(self.multiple)
+        _check(self, "lif", {"du": (0, DECAY_U), "dv": (0, DECAY_V), "vth": (least, THRESHOLD)})
+        if self.multiple and (self.reset not in ("zero", "once") or self.reset_delay or self.inclusive):
+            raise ChipError("lif: several spikes a tick need reset zero or once, and nothing else")
         if self.reset_delay and self.reset not in ("zero", "subtract"):
             raise ChipError(f"lif: reset = {self.reset!r} is never late")
         if not 1 <= self.refractory <= REFRACTORY:
@@ -141,7 +147,14 @@ def count(kind: Neurons) -> int:
 
 def binary(kind: Kind) -> bool:
     """True where every message is 0 or 1."""
-    return isinstance(kind, Gate | Lif) or (isinstance(kind, Source) and kind.plane is not None)
+    if isinstance(kind, Lif):
+        return not kind.multiple
+    return isinstance(kind, Gate) or (isinstance(kind, Source) and kind.plane is not None)
+
+
+def most_spikes(kind: Lif) -> int:
+    """The most that one of these neurons sends in a tick."""
+    return (2**23 - 1) // (64 * int(kind.vth.min())) if kind.multiple else 1
 
 
 def _check(kind: Any, what: str, bounds: dict[str, tuple[int, int]]) -> None:

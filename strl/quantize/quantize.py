@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,10 @@ from strl.quantize.convolution import Kernel
 from strl.quantize.grid import Grid
 from strl.quantize.leaky import check, error, errors, flat, neurons, passing
 from strl.quantize.network import Population, QuantizedNetwork, ReadoutWindow, Schedule, Synapse
-from strl.quantize.scale import scale_of
+from strl.quantize.scale import most_sent, scale_of
+
+COUNT_BITS = 18
+"""Of a message that says how many thresholds fit into a potential of 24 bits, the sign among them."""
 
 
 def quantize(
@@ -77,13 +80,17 @@ def quantize(
     entry = Inputs(
         name=network.input, size=size(found[network.input]), bits=bits, unit=unit, graded=graded and bits > 1
     )
-    offset_of_bias = biases(network, joins)
-    layers = []
-    for name, lif in lifs.items():
-        bundles = [b for c in joins if c.post == name for b in joint(network, c, found, start, entry)]
-        bundles += [constant(network, b, found, start[name], gates) for b in offset_of_bias if b.post == name]
-        bundles += drives(name, lif, start[name], gates)
-        layers.append(_layer(name, lif, bundles, grid, semantics, start[name]))
+    constants = biases(network, joins)
+    bundles: dict[str, list[Bundle]] = {}
+    most: dict[str, float] = {}  # spikes of one neuron in a tick, where it can send several
+    for name in sorted(lifs, key=lambda name: start[name]):  # senders first, but in a loop
+        made = [b for c in joins if c.post == name for b in joint(network, c, found, start, entry)]
+        made = [_counted(b, name, lifs, most) for b in made]
+        made += [constant(network, b, found, start[name], gates) for b in constants if b.post == name]
+        bundles[name] = made + drives(name, lifs[name], start[name], gates)
+        if lifs[name].multiple:
+            most[name] = most_sent(lifs[name], bundles[name], semantics)
+    layers = [_layer(n, lif, bundles[n], grid, semantics, start[n]) for n, lif in lifs.items()]
     return QuantizedNetwork(
         populations=(*entry.sources, *gates.populations, *(layer.population for layer in layers)),
         synapses=tuple(synapse for layer in layers for synapse in layer.synapses),
@@ -115,6 +122,17 @@ def _layer(
         scale=scale,
         errors={**{synapse.name: error for synapse, error in made}, **errors(name, lif, kind, scale)},
     )
+
+
+def _counted(bundle: Bundle, post: str, lifs: Mapping[str, LIF], most: Mapping[str, float]) -> Bundle:
+    """The bundle, multiplied with how often the sender spiked where it can do so several times."""
+    if bundle.pre not in lifs or not lifs[bundle.pre].multiple:
+        return bundle
+    if bundle.pre not in most:
+        raise ChipError(
+            f"{bundle.pre}: sends several spikes in a tick, and in a loop to {post} there is no bound to them"
+        )
+    return replace(bundle, message_bits=COUNT_BITS, reach=most[bundle.pre])
 
 
 def _read(network: Network, semantics: Semantics) -> tuple[str, int]:

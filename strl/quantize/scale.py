@@ -47,6 +47,15 @@ def scale_of(name: str, lif: LIF, bundles: Sequence[Bundle], grid: Grid, semanti
     return next(whole, found[0])
 
 
+def most_sent(lif: LIF, bundles: Sequence[Bundle], semantics: Semantics) -> float:
+    """The most spikes of a neuron in a tick, where it can send several: what a tick adds to less than one."""
+    kept = (4095 - np.maximum(decay_u(lif.alpha), 0)) / 4096
+    nothing = np.zeros(lif.size)
+    total = sum((b.total for b in bundles if not b.once), nothing)
+    once = sum((b.total for b in bundles if b.once), nothing)
+    return float(np.floor(1 + ((_sustained(total, kept, semantics) + once) / lif.threshold).max()))
+
+
 def _largest(base: float, must: Sequence[float], should: Sequence[float]) -> float:
     hard, soft = (np.floor(np.log2(min(limits) / base)) for limits in (must, [*must, *should]))
     return float(base * 2.0 ** (soft if soft >= 0 else min(hard, 0)))

@@ -42,6 +42,10 @@ NODES: dict[str, Neurons] = {
     "lif once inclusive": Lif(
         du=parameter(9), dv=parameter(40), vth=parameter(900), reset="once", inclusive=True
     ),
+    "lif multiple zero": Lif(du=parameter(9), dv=parameter(40), vth=parameter(90), multiple=True),
+    "lif multiple once": Lif(
+        du=parameter(9), dv=parameter(40), vth=parameter(90), reset="once", multiple=True
+    ),
     "lif loihi1": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900)),
     "lif loihi1 refractory": Lif(du=parameter(9), dv=parameter(40), vth=parameter(900), refractory=3),
     "ternary": Ternary(du=parameter(9), dv=parameter(40), high=parameter(900), low=parameter(-700)),

@@ -28,11 +28,12 @@ Rng = np.random.Generator
 
 KINDS = (
     *("subtract", "late", "once", "none", "ternary", "graded", "product"),
-    *("inclusive", "potential", "source", "message", "kernel", "sparse"),
+    *("inclusive", "multiple", "potential", "source", "message", "kernel", "sparse"),
 )
-"""What ``random_program`` mixes in: four resets, three neurons, spikes at the threshold (``inclusive``), a
-read-out of every tick (``potential``), graded sources, and synapses that multiply with the message
-(``message``), share weights (``kernel``) or store only what is not 0 (``sparse``)."""
+"""What ``random_program`` mixes in: four resets, three neurons, spikes at the threshold (``inclusive``) and
+several at once (``multiple``), a read-out of every tick (``potential``), graded sources, and synapses that
+multiply with the message (``message``), share weights (``kernel``) or store only what is not 0
+(``sparse``)."""
 
 _NEURONS = frozenset(("subtract", "late", "once", "none", "ternary", "graded", "product"))
 
@@ -186,6 +187,8 @@ def _kind(rng: Rng, n: int, kinds: frozenset[str]) -> Neurons:
     resets: dict[str, Reset] = {"subtract": "subtract", "once": "once", "none": "none"}
     reset = resets.get(chosen, "zero")
     late = chosen == "late" or ("late" in kinds and bool(rng.random() < 0.3))
+    if "multiple" in kinds and reset in ("zero", "once") and rng.random() < 0.3:
+        return replace(lif, vth=np.maximum(lif.vth, 1), reset=reset, multiple=True)
     may_be_late = reset in ("zero", "subtract")
     return replace(lif, reset=reset, reset_delay=late and may_be_late, inclusive=inclusive)
 

@@ -51,7 +51,7 @@ def mixed(seed: int) -> Program:
     return for_lava(random_program(seed, largest=12, kinds=KINDS), longest=3)
 
 
-SEEDS = (0, 2, 9, 10, 21, 29)
+SEEDS = (0, 1, 9, 10, 21, 25)
 
 
 def test_the_seeds_reach_every_process() -> None:

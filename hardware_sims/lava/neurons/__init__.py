@@ -26,7 +26,7 @@ class LateLIF(AbstractLIF):  # type: ignore[misc]
 
     Args:
         vth: threshold mantissa of each neuron, int32 [n].
-        reset, late, inclusive: its ``reset``, ``reset_delay`` and ``inclusive``.
+        reset, late, inclusive, multiple: its ``reset``, ``reset_delay``, ``inclusive`` and ``multiple``.
         reset_interval: u and v are cleared every so many ticks; 0 is never.
         reset_offset: as LIFReset's: in ticks with this remainder, ticks counted from 1.
         others: as LIF's.
@@ -39,6 +39,7 @@ class LateLIF(AbstractLIF):  # type: ignore[misc]
         reset: str,
         late: bool,
         inclusive: bool,
+        multiple: bool,
         reset_interval: int = 0,
         reset_offset: int = 0,
         **others: Any,
@@ -47,6 +48,7 @@ class LateLIF(AbstractLIF):  # type: ignore[misc]
             reset=reset,
             late=late,
             inclusive=inclusive,
+            multiple=multiple,
             reset_interval=reset_interval,
             reset_offset=reset_offset,
             **{**UNUSED, **others},
@@ -106,10 +108,12 @@ class LateLIFModel(_Resetting, PyLifModelBitAcc):  # type: ignore[misc]
         if not subtract:
             self.v[owed & late] = 0
         spikes = self.v > most
+        if self.proc_params["multiple"]:
+            spikes = np.maximum(self.v, 0) // self.effective_vth
         if reset != "none" and not late:
             # A threshold that was owed stays owed while the neuron goes on to spike.
             times = spikes.astype(np.int32) - (owed & subtract)
-            off = self.v * spikes if reset == "zero" else times * self.effective_vth
+            off = self.v * (spikes > 0) if reset == "zero" else times * self.effective_vth
             self.v[:] = np.clip(self.v - off, 1 - self.max_uv_val, self.max_uv_val - 1)
         self.s_out.send(spikes)
 

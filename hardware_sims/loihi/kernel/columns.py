@@ -7,8 +7,9 @@ LANES = 32
 
 # Columns of the population table.
 KIND, COLUMN, SIZE, FIRST, BLOCKS, START, STOP, SYNAPSES_FROM, SYNAPSES_TO, DETAIL = range(10)
-SOURCE, GATE, LIF, OWING, LEVELS, TERNARY, GRADED, PRODUCT = range(8)  # from LEVELS on, messages are graded
-# Details of an OWING population, whose reset is not plain, and of a GRADED one; a PRODUCT's is its shift.
+SOURCE, GATE, LIF, OWING = range(4)
+LEVELS, TERNARY, GRADED, PRODUCT, MULTIPLE = range(4, 9)  # whose messages are graded
+# Details of an OWING or MULTIPLE population, and of a GRADED one; a PRODUCT's is its shift.
 LATE, SUBTRACTS, ONCE, STAYS = 1, 2, 4, 8
 RECTIFIES = 1
 # Columns of the synapse table; those from PLACES on are for what is not DENSE.

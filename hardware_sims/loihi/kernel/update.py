@@ -14,6 +14,7 @@ from hardware_sims.loihi.kernel.columns import (
     LATE,
     LIF,
     LOW,
+    MULTIPLE,
     ONCE,
     OWING,
     PRODUCT,
@@ -141,6 +142,26 @@ def update_ternary(u, v, a, parameters, sent, first, blocks):
 
 
 @compiled
+def update_multiple(u, v, a, parameters, sent, first, blocks, detail):
+    """The same for neurons that send how many thresholds fit into their potential."""
+    count = 0
+    for b in range(blocks):
+        n = first + b
+        count += active(u, v, a, n, b)
+        threshold = load(parameters[TAKEN], n)
+        current = current_of(u, a, parameters, n, b)
+        potential = clip(decayed(v, parameters, n) + current)
+        fires = potential > load(parameters[THRESHOLD], n)
+        # Lanes without a neuron have a threshold of 0.
+        whole = potential // select(threshold > 0, threshold, every(1))
+        message = select(fires, whole, every(0))
+        left = potential - message * threshold if detail & ONCE else select(fires, every(0), potential)
+        keep(u, v, a, current, left, n, b)
+        store(sent, b, message)
+    return count
+
+
+@compiled
 def pass_on(a, factors, parameters, sent, first, blocks, kind, detail):
     """One tick of graded neurons, and of products with ``factors`` as the second one; clears both."""
     count = 0
@@ -170,6 +191,8 @@ def update_any(u, v, a, parameters, fired, sent, population):
         return update(u, v, a[0], parameters, fired, first, blocks)
     if kind == OWING:
         return update_owing(u, v, a[0], parameters, fired, first, blocks, detail)
+    if kind == MULTIPLE:
+        return update_multiple(u, v, a[0], parameters, sent, first, blocks, detail)
     if kind == TERNARY:
         return update_ternary(u, v, a[0], parameters, sent, first, blocks)
     return pass_on(a[0], a[1], parameters, sent, first, blocks, kind, detail)

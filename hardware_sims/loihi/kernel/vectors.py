@@ -27,8 +27,8 @@ WIDE = 4 * LANES
 class Vector(types.Type):
     """Integers of that many bits each, kept in registers, however wide the machine's are.
 
-    Operators act lane by lane, as two's complement: + − * & | ^, << and >> (arithmetic), > and !=. Their
-    right operand may be a number.
+    Operators act lane by lane, as two's complement: + − * & | ^, // (towards zero), << and >> (arithmetic),
+    > and !=. Their right operand may be a number.
     """
 
     def __init__(self, bits: int, lanes: int = LANES) -> None:
@@ -161,6 +161,7 @@ for _symbol, _name in {
     operator.add: "add",
     operator.sub: "sub",
     operator.mul: "mul",
+    operator.floordiv: "sdiv",
     operator.and_: "and_",
     operator.or_: "or_",
     operator.xor: "xor",
