@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from exporters.nir import encode, scan
+from exporters.nir.graph import NEURONS
 from exporters.nir.interpret import interpret
-from exporters.nir.reading import chosen, producers
+from exporters.nir.reading import Chosen, chosen, producers
 from strl.cli import main
 from strl.errors import ModelError, UsageError
 from strl.ir import LIF, Input, Linear, Network, Output
@@ -487,8 +488,45 @@ def test_what_strl_writes_is_snntorchs_convention(tmp_path: Path) -> None:
     assert resolve(str(tmp_path / "x.nir"), producer="snntorch").network == network
 
 
+class TestOwn:
+    """A producer of the user's, as a TOML file."""
+
+    @pytest.mark.parametrize(
+        "line", ['spike = "x"', "dt = true", 'dt = "1"', "reset_delay = 1", "spike = []"]
+    )
+    def test_a_reading_that_is_none(self, line: str, tmp_path: Path) -> None:
+        own = tmp_path / "mine.toml"
+        own.write_text(f'title = "Mine"\nsource = "mine.py"\n[reading]\n{line}\n')
+        with pytest.raises(UsageError, match=f"{line.split()[0]} = .*must be (one of|a)"):
+            chosen(str(own))
+
+    def test_it_is_read(self, tmp_path: Path) -> None:
+        own = tmp_path / "mine.toml"
+        own.write_text(
+            'title = "Mine 1"\nsource = "mine.py"\n[reading]\nspike = "at"\nreset = "once"\n'
+            '[options.soft]\nno = { reset = "zero" }\n'
+        )
+        file = chain(tmp_path / "x.nir", _lif())
+        theirs = run(file, "spikingjelly:soft=true", X)
+        assert run(file, str(own), X).tolist() == theirs.tolist()
+        assert run(file, f"{own}:soft=no", X).tolist() != theirs.tolist()
+
+    @pytest.mark.parametrize(
+        "text",
+        ["title = ", 'title = "x"', "reading = 1", 'title="x"\nsource="y"\nmore=1', "[reading]\nx = 1"],
+    )
+    def test_what_is_none(self, text: str, tmp_path: Path) -> None:
+        (tmp_path / "bad.toml").write_text(text)
+        with pytest.raises(UsageError, match=r"bad\.toml: is not a producer"):
+            chosen(str(tmp_path / "bad.toml"))
+        with pytest.raises(UsageError, match=r"none\.toml: is not a producer"):
+            chosen(str(tmp_path / "none.toml"))
+
+
 def test_each_producer_names_its_source() -> None:
     for producer in producers().values():
+        unsaid = Chosen(producer=producer, given={}).unsaid(set(NEURONS) | {"Delay"})
+        assert set(unsaid) == set(producer.unsaid)
         assert len(producer.source) > 40
         assert any(digit in producer.title + producer.source for digit in "0123456789")
         assert set(producer.unsaid) <= {*producer.options, *producer.reading.__slots__}

@@ -80,6 +80,12 @@ class Reading:
     tau_ref: float = 0.0
 
     def __post_init__(self) -> None:
+        for name, kind in get_type_hints(Reading).items():
+            value, words = getattr(self, name), get_args(kind)
+            fits = value in words if words else isinstance(value, (float, int) if kind is float else kind)
+            if not fits or (kind is float and isinstance(value, bool)):
+                expected = f"one of {', '.join(filter(None, words))}" if words else f"a {kind.__name__}"
+                raise UsageError(f"{name} = {value!r:.60}, must be {expected}")
         for name in ("dt", "tau_scale"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"{name} = {getattr(self, name)!r}, must be a number above 0")
@@ -188,15 +194,15 @@ def producers() -> dict[str, Producer]:
 
 
 def chosen(text: str, *, assumed: bool = False) -> Chosen:
-    """What ``NAME`` or ``NAME:option=value,option=value`` stands for.
+    """What ``NAME`` or ``NAME:option=value,option=value`` stands for; NAME may be the path of a TOML file.
 
     Raises:
-        UsageError: no such producer or option, or an option written otherwise.
+        UsageError: no such producer or option, or an option or TOML file written otherwise.
     """
     name, _, tail = text.partition(":")
-    known = producers()
-    if name not in known:
-        raise UsageError(f"there is no producer {name!r}", hint=suggest(name, known))
+    producer = _own(Path(name)) if name.endswith(".toml") else producers().get(name)
+    if producer is None:
+        raise UsageError(f"there is no producer {name!r}", hint=suggest(name, producers()))
     given: dict[str, str] = {}
     for part in filter(None, tail.split(",")):
         option, equals, value = (piece.strip() for piece in part.partition("="))
@@ -205,7 +211,7 @@ def chosen(text: str, *, assumed: bool = False) -> Chosen:
         if option in given:
             raise UsageError(f"option {option!r} is given twice")
         given[option] = value
-    made = Chosen(producer=known[name], given=given, assumed=assumed)
+    made = Chosen(producer=producer, given=given, assumed=assumed)
     _ = made.reading  # refused now rather than later
     return made
 
@@ -274,6 +280,16 @@ def _words(name: str) -> tuple[str, ...]:
     """The values that a field of ``Reading`` can have, where they are words."""
     kind = get_type_hints(Reading)[name]
     return ("true", "false") if kind is bool else get_args(kind)
+
+
+def _own(path: Path) -> Producer:
+    """A producer of the user's."""
+    try:
+        return _load(path)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path}: is not a producer: {error}", hint="exporters/nir/producers has some to go by"
+        ) from error
 
 
 @cache

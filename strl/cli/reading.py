@@ -14,7 +14,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--producer",
         metavar="NAME[:OPTION=VALUE,…]",
-        help="who wrote a .nir file that has no manifest of ours (docs/nir.md lists them)",
+        help="who wrote a .nir file that has no manifest of ours (docs/nir.md lists them), or its TOML file",
     )
     parser.add_argument(
         "--assume",
