@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from itertools import pairwise
 from pathlib import Path
@@ -12,41 +11,14 @@ import nir
 import numpy as np
 import pytest
 import torch
+from nir_files import Edges, Nodes, into, lifs, line, out, simulated, write
 
-from strl.cli import main
-from strl.errors import ModelError, UsageError
+from strl.errors import ModelError
 from strl.ir import LIF, Delay, Network, Scale
-from strl.loop.adopt import adopted
-from strl.loop.arrays import read_array, write_arrays
 from strl.loop.simulate import simulate_float
 from strl.loop.subject import resolve
 
 RNG = np.random.default_rng(11)
-Nodes = dict[str, Any]
-Edges = list[tuple[str, str]]
-
-
-def write(path: Path, nodes: Nodes, edges: Edges) -> Path:
-    nir.write(path, nir.NIRGraph(nodes=nodes, edges=edges, type_check=False))
-    return path
-
-
-def into(*shape: int) -> nir.Input:
-    return nir.Input(input_type={"input": np.array(shape)})
-
-
-def out(*shape: int) -> nir.Output:
-    return nir.Output(output_type={"output": np.array(shape)})
-
-
-def lif(size: int | tuple[int, ...] = 3, **more: float) -> nir.LIF:
-    values = {"tau": 1e-3, "r": 10.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0, **more}
-    return nir.LIF(**{name: np.full(size, value) for name, value in values.items()})
-
-
-def line(path: Path, shape: tuple[int, ...], to: tuple[int, ...], *nodes: Any) -> Path:
-    named: Nodes = {"input": into(*shape), **{f"n{i}": n for i, n in enumerate(nodes)}, "output": out(*to)}
-    return write(path, named, list(pairwise(named)))
 
 
 def network(path: Path, producer: str = "nir") -> Network:
@@ -54,8 +26,7 @@ def network(path: Path, producer: str = "nir") -> Network:
 
 
 def run(path: Path, values: np.ndarray, producer: str = "nir") -> np.ndarray:
-    (found,) = simulate_float(resolve(str(path), producer=producer), np.asarray(values, float)).values()
-    return found
+    return simulated(path, producer, values)
 
 
 class TestMaps:
@@ -178,14 +149,14 @@ class TestMaps:
 
 class TestShapes:
     def test_one_number_stands_for_a_population(self, tmp_path: Path) -> None:
-        few = line(tmp_path / "few.nir", (2, 3), (2, 3), lif((1,)))
-        many = line(tmp_path / "many.nir", (2, 3), (2, 3), lif((2, 3)))
+        few = line(tmp_path / "few.nir", (2, 3), (2, 3), lifs((1,)))
+        many = line(tmp_path / "many.nir", (2, 3), (2, 3), lifs((2, 3)))
         assert network(few) == network(many)
 
     @pytest.mark.parametrize(
         ("node", "to", "message"),
         [
-            (lif(4), (3,), r"n0: r has shape \(4,\), its input has \(3,\)"),
+            (lifs(4), (3,), r"n0: r has shape \(4,\), its input has \(3,\)"),
             (nir.Linear(weight=np.ones((2, 4))), (2,), r"n0: linear: input has shape \(3,\)"),
             (nir.Linear(weight=np.ones((2, 3))), (3,), r"output: receives \(2,\), is declared \(3,\)"),
             (nir.Scale(scale=np.ones(4)), (3,), "n0: scale: scale of shape"),
@@ -227,7 +198,7 @@ class TestShapes:
 def recurrent(path: Path, *, nested: bool) -> Path:
     """fc → lif ⇄ w_rec, flat or in a graph of its own."""
     rng = np.random.default_rng(5)
-    fc, cells = nir.Linear(weight=np.abs(rng.normal(size=(3, 2)))), lif()
+    fc, cells = nir.Linear(weight=np.abs(rng.normal(size=(3, 2)))), lifs()
     w_rec = nir.Affine(weight=rng.normal(size=(3, 3)), bias=rng.normal(size=3))
     inner: Edges = [("lif", "w_rec"), ("w_rec", "lif")]
     if not nested:
@@ -322,9 +293,9 @@ class TestGraphs:
     def test_a_loop_through_several_neurons_is_remarked_on(self, tmp_path: Path) -> None:
         nodes: Nodes = {
             "input": into(3),
-            "a": lif(),
+            "a": lifs(),
             "w": nir.Linear(weight=np.eye(3)),
-            "b": lif(),
+            "b": lifs(),
             "back": nir.Linear(weight=-np.eye(3)),
             "output": out(3),
         }
@@ -338,7 +309,7 @@ class TestGraphs:
     def test_a_delay_in_a_loop_is_its_delay(self, tmp_path: Path) -> None:
         nodes: Nodes = {
             "input": into(3),
-            "a": lif(),
+            "a": lifs(),
             "late": nir.Delay(delay=np.full(3, 2e-4)),
             "back": nir.Linear(weight=-np.eye(3)),
             "output": out(3),
@@ -353,7 +324,7 @@ class TestGraphs:
         edges = [("input", "a"), ("a", "b"), ("b", "a"), ("b", "output")]
         with pytest.raises(ModelError, match="a loop without a neuron or delay runs through a, b"):
             network(write(tmp_path / "x.nir", nodes, edges))
-        nodes = {"input": into(3), "a": lif(), "b": scale, "c": lif(), "d": lif(), "output": out(3)}
+        nodes = {"input": into(3), "a": lifs(), "b": scale, "c": lifs(), "d": lifs(), "output": out(3)}
         edges = [("input", "a"), ("a", "c"), ("c", "b"), ("b", "a"), ("b", "d"), ("d", "a"), ("d", "output")]
         with pytest.raises(ModelError, match="c → b: leads both back and on inside a loop"):
             network(write(tmp_path / "y.nir", nodes, edges))
@@ -380,10 +351,10 @@ class TestGraphs:
 
 class TestGains:
     def test_a_gain_of_one_leaves_no_node(self, tmp_path: Path) -> None:
-        assert set(network(line(tmp_path / "x.nir", (3,), (3,), lif())).nodes) == {"input", "n0", "output"}
+        assert set(network(line(tmp_path / "x.nir", (3,), (3,), lifs())).nodes) == {"input", "n0", "output"}
 
     def test_other_gains_are_scales(self, tmp_path: Path) -> None:
-        made = network(line(tmp_path / "x.nir", (3,), (3,), lif(r=5.0)))
+        made = network(line(tmp_path / "x.nir", (3,), (3,), lifs(r=5.0)))
         gain = made.nodes["n0.gain"]
         assert isinstance(gain, Scale)
         assert gain.scale.tolist() == [pytest.approx(0.5)]
@@ -400,163 +371,3 @@ class TestGains:
         assert (made.beta == beta)[high].mean() > 0.9
         assert np.abs(made.beta - beta).max() <= 2.0**-23
         assert set(network(tmp_path / "x.nir", "snntorch").nodes) == {"input", "n0", "output"}
-
-
-class TestAdopted:
-    """A bare network made a policy."""
-
-    def test_it_drives_its_environment(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        rng = np.random.default_rng(0)
-        hidden = (
-            nir.Linear(weight=rng.normal(size=(8, 4))),
-            lif(8),
-            nir.Linear(weight=rng.normal(size=(2, 8))),
-        )
-        model, bundle = line(tmp_path / "x.nir", (4,), (2,), *hidden), str(tmp_path / "x.bundle")
-        arguments = [
-            "--producer",
-            "snntorch:reset=zero",
-            "--env",
-            "CartPole-v1",
-            "--ticks",
-            "6",
-            "-o",
-            bundle,
-        ]
-        assert main(["export", str(model), *arguments, "--json"]) == 0
-        (said,) = json.loads(capsys.readouterr().out)["proof"]["origin"]["warnings"]
-        assert "no codec; taken for CartPole-v1: encoder direct, its ranges those that random" in said
-        assert main(["run", bundle, "--episodes", "2", "--json"]) == 0
-        found = json.loads(capsys.readouterr().out)
-        assert len(found["episodes"]) == 2
-        assert main(["run", bundle, "--episodes", "2", "--backend", "float", "--json"]) == 0
-
-    @pytest.mark.parametrize(("last", "kind"), [(lif(2), "count"), (None, "membrane")])
-    def test_the_read_out(self, last: Any, kind: str, tmp_path: Path) -> None:
-        nodes = [nir.Linear(weight=np.ones((2, 4))), *([] if last is None else [last])]
-        bare = resolve(str(line(tmp_path / "x.nir", (4,), (2,), *nodes)), producer="nir")
-        made = adopted(bare, "CartPole-v1")
-        assert (made.semantics.readout.kind, made.semantics.ticks) == (kind, 32)
-        assert ("readout" in made.network.nodes) == (last is None)
-        with pytest.raises(UsageError, match="has a codec and an environment of its own"):
-            adopted(made, "CartPole-v1")
-
-    def test_a_leaky_integrator_is_read_at_its_potential(self, tmp_path: Path) -> None:
-        leaky = nir.LI(tau=np.full(2, 1e-3), r=np.full(2, 10.0), v_leak=np.zeros(2))
-        nodes = (nir.Linear(weight=np.ones((2, 4))), leaky)
-        bare = resolve(str(line(tmp_path / "x.nir", (4,), (2,), *nodes)), producer="nir")
-        assert adopted(bare, "CartPole-v1").semantics.readout.kind == "membrane"
-
-
-class TestSimulate:
-    @pytest.fixture
-    def model(self, tmp_path: Path) -> Path:
-        return line(tmp_path / "x.nir", (3,), (2,), nir.Linear(weight=np.ones((2, 3))))
-
-    def test_the_command(self, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        np.save(tmp_path / "in.npy", np.arange(12, dtype=np.int16).reshape(4, 3))
-        made = tmp_path / "made" / "out.npy"
-        arguments = ["simulate", str(model), "--input", str(tmp_path / "in.npy"), "-o", str(made), "--json"]
-        assert main(arguments) == 0
-        found = json.loads(capsys.readouterr().out)
-        assert found["outputs"]["output"]["shape"] == [4, 2]
-        assert np.load(made).tolist() == [[3, 3], [12, 12], [21, 21], [30, 30]]
-        assert [p.name for p in made.parent.iterdir()] == ["out.npy"]
-
-    def test_a_policy(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        np.save(tmp_path / "in.npy", np.full((12, 4), 0.5))
-        assert main(["simulate", "cartpole-mlp", "--input", str(tmp_path / "in.npy"), "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["outputs"]["output"]["shape"][0] == 12
-
-    def test_several_outputs(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        scale = nir.Scale(scale=np.full(3, 2.0))
-        nodes: Nodes = {"input": into(3), "s": scale, "a": out(3), "b": out(3)}
-        edges = [("input", "s"), ("s", "a"), ("input", "b")]
-        model = str(write(tmp_path / "x.nir", nodes, edges))
-        np.save(tmp_path / "in.npy", np.ones((2, 3)))
-        given = ["simulate", model, "--input", str(tmp_path / "in.npy"), "-o"]
-        assert main([*given, str(tmp_path / "o.npz")]) == 0
-        with np.load(tmp_path / "o.npz") as found:
-            assert {name: float(found[name].mean()) for name in found.files} == {"a": 2.0, "b": 1.0}
-        assert main([*given, str(tmp_path / "o.npy")]) == UsageError.exit_code
-        assert "there are 2 outputs" in capsys.readouterr().err
-        assert main([*given, str(tmp_path / "o.npy"), "--node", "b"]) == 0
-        assert np.load(tmp_path / "o.npy").mean() == 1
-        assert main([*given, str(tmp_path / "o.npy"), "--node", "c"]) == UsageError.exit_code
-
-    @pytest.mark.parametrize(
-        ("values", "message"),
-        [
-            (np.ones((4, 2)), r"the input has shape \[4, 2\], the network takes \[ticks, 3\]"),
-            (np.ones(3), r"takes \[ticks, 3\]"),
-            (np.ones((0, 3)), r"takes \[ticks, 3\]"),
-            (np.array([[1, np.nan, 0]]), "holds a value that is not finite"),
-            (np.ones((2, 3), complex), "holds complex128, must be real numbers"),
-            (np.array([["a", "b", "c"]]), "must be real numbers"),
-            (np.array([[{}, {}, {}]], dtype=object), "holds object, must be real numbers"),
-            (np.zeros((1,), "f4,i4"), "must be real numbers"),
-        ],
-    )
-    def test_inputs_that_are_refused(
-        self, values: np.ndarray, message: str, model: Path, tmp_path: Path
-    ) -> None:
-        np.save(tmp_path / "in.npy", values, allow_pickle=True)
-        with pytest.raises(UsageError, match=message):
-            simulate_float(resolve(str(model)), read_array(tmp_path / "in.npy"))
-
-
-class TestArrays:
-    @pytest.mark.parametrize("dtype", ["<f4", ">f8", "i1", "?", "<u2"])
-    @pytest.mark.parametrize("order", ["C", "F"])
-    def test_numbers_of_every_kind(self, dtype: str, order: Any, tmp_path: Path) -> None:
-        values = np.asarray(RNG.integers(0, 2, (3, 4, 2)), dtype=dtype, order=order)
-        np.save(tmp_path / "x.npy", values)
-        found = read_array(tmp_path / "x.npy")
-        assert found.dtype == np.float64
-        assert found.tolist() == values.astype(float).tolist()
-
-    def test_a_promise_of_gigabytes(self, tmp_path: Path) -> None:
-        path = tmp_path / "x.npy"
-        with path.open("wb") as file:
-            np.lib.format.write_array_header_1_0(
-                file, {"shape": (1 << 40, 1 << 20), "fortran_order": False, "descr": "<f8"}
-            )
-        with pytest.raises(UsageError, match="at most 134217728 numbers are read"):
-            read_array(path)
-
-    @pytest.mark.parametrize(
-        "data", [b"", b"\x93NUMPY", b"\x93NUMPY\x09\x00" + b" " * 90, b"PK\x03\x04" + b"x" * 90, b"x" * 200]
-    )
-    def test_what_is_no_array(self, data: bytes, tmp_path: Path) -> None:
-        (tmp_path / "x.npy").write_bytes(data)
-        with pytest.raises(UsageError, match=r"is not a \.npy file"):
-            read_array(tmp_path / "x.npy")
-
-    def test_a_header_that_is_code(self, tmp_path: Path) -> None:
-        header = b"{'shape': __import__('os').getcwd(), 'fortran_order': False, 'descr': '<f8'}\n"
-        data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
-        (tmp_path / "x.npy").write_bytes(data)
-        with pytest.raises(UsageError, match=r"is not a \.npy file"):
-            read_array(tmp_path / "x.npy")
-
-    def test_files_cut_short_or_too_long(self, tmp_path: Path) -> None:
-        np.save(tmp_path / "x.npy", np.ones((5, 5)))
-        data = (tmp_path / "x.npy").read_bytes()
-        for changed in (data[:-3], data + b"more"):
-            (tmp_path / "x.npy").write_bytes(changed)
-            with pytest.raises(UsageError, match="is damaged"):
-                read_array(tmp_path / "x.npy")
-
-    def test_no_file(self, tmp_path: Path) -> None:
-        import os
-
-        os.mkfifo(tmp_path / "pipe.npy")
-        for name in ("pipe.npy", "missing.npy", "."):
-            with pytest.raises(UsageError, match=r"not a regular file|cannot be read"):
-                read_array(tmp_path / name)
-
-    def test_nothing_is_left_where_writing_fails(self, tmp_path: Path) -> None:
-        (tmp_path / "there").mkdir()
-        with pytest.raises(UsageError, match="cannot be written"):
-            write_arrays(tmp_path / "there", {"x": np.ones(2)})
-        assert [p.name for p in tmp_path.iterdir()] == ["there"]

@@ -5,24 +5,16 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import nir
 import numpy as np
 import pytest
+from nir_files import X, chain, cuba, lif, simulated
 
-from exporters.nir import encode, scan
-from exporters.nir.graph import NEURONS
-from exporters.nir.interpret import interpret
-from exporters.nir.reading import Chosen, chosen, producers
+from exporters.nir.reading import producers
 from strl.cli import main
-from strl.errors import ModelError, UsageError
-from strl.ir import LIF, Input, Linear, Network, Output
-from strl.loop.simulate import simulate_float
-from strl.loop.subject import resolve
 from strl.testing.cases import Case, cases
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "producers"
@@ -47,66 +39,23 @@ class TestShared:
     def test_snntorchs_files_read_as_snntorchs(self, case: Case) -> None:
         subtracts = case.meta["profile"].startswith("SnnTorchSub")
         words = "subtract" if subtracts else "zero,reset_delay=false"
-        outputs = run(case.graph, f"snntorch:reset_mechanism={words}", case.values)
+        outputs = simulated(case.graph, f"snntorch:reset_mechanism={words}", case.values)
         assert np.abs(outputs - case.wanted).max() <= case.tolerance
 
     @pytest.mark.parametrize(
         "case", [c for c in FOUND if (c.folder / "graph_corrected.nir").exists()], ids=lambda case: case.name
     )
     def test_corrected_files_are_nirs_own(self, case: Case) -> None:
-        outputs = run(case.folder / "graph_corrected.nir", "nir:dt=1e-3,start=leak", case.values)
+        outputs = simulated(case.folder / "graph_corrected.nir", "nir:dt=1e-3,start=leak", case.values)
         assert np.abs(outputs - case.wanted).max() <= case.tolerance
 
     def test_a_reading_matters(self) -> None:
         """The default reset of snnTorch against the other: not a detail."""
         (case,) = (c for c in FOUND if c.name == "snntorch_fc_lif_subtract_default")
-        assert (run(case.graph, "snntorch:reset=zero", case.values) != case.wanted).mean() > 0.05
+        assert (simulated(case.graph, "snntorch:reset=zero", case.values) != case.wanted).mean() > 0.05
 
-
-def run(file: Path, producer: str, values: np.ndarray) -> np.ndarray:
-    array = np.asarray(values, dtype=np.float64)
-    (found,) = simulate_float(resolve(str(file), producer=producer), array).values()
-    return found
-
-
-def chain(
-    path: Path, *nodes: nir.ir.node.NIRNode, shape: tuple[int, ...] = (1,), out: tuple[int, ...] = (1,)
-) -> Path:
-    """input → the nodes → output, written by nir."""
-    named: dict[str, Any] = {"input": nir.Input(input_type={"input": np.array(shape)})}
-    named |= {f"n{i}": node for i, node in enumerate(nodes)}
-    named["output"] = nir.Output(output_type={"output": np.array(out)})
-    names = list(named)
-    edges = list(pairwise(names))
-    nir.write(path, nir.NIRGraph(nodes=named, edges=edges, type_check=False))
-    return path
-
-
-def row(*values: float) -> np.ndarray:
-    return np.array(values, dtype=np.float64)
-
-
-RNG = np.random.default_rng(3)
-X = RNG.normal(0.6, 1.0, (120, 1)).round(3)
 
 Step = Callable[[float, dict[str, float]], float]
-
-
-def _lif(tau: float = 4e-4, r: float = 4.0, thr: float = 1.0, **more: float) -> Any:
-    leak, reset = more.get("v_leak", 0.0), more.get("v_reset", 0.0)
-    return nir.LIF(tau=row(tau), r=row(r), v_leak=row(leak), v_threshold=row(thr), v_reset=row(reset))
-
-
-def _cuba(tau_syn: float, tau_mem: float, r: float, w_in: float) -> Any:
-    return nir.CubaLIF(
-        tau_syn=row(tau_syn),
-        tau_mem=row(tau_mem),
-        r=row(r),
-        v_leak=row(0),
-        v_threshold=row(1),
-        v_reset=row(0),
-        w_in=row(w_in),
-    )
 
 
 def _snntorch(mode: str, delay: bool) -> Step:
@@ -235,7 +184,7 @@ def _exponential(x: float, s: dict[str, float]) -> float:
 HAND: dict[str, tuple[Any, str, Step]] = {
     **{
         f"snntorch {mode} {delay}": (
-            _lif(),
+            lif(),
             f"snntorch:reset_mechanism={mode},reset_delay={str(delay).lower()}",
             _snntorch(mode, delay),
         )
@@ -244,18 +193,18 @@ HAND: dict[str, tuple[Any, str, Step]] = {
     },
     **{
         f"snntorch synaptic zero {delay}": (
-            _cuba(2e-4, 4e-4, 4.0, 2.0),
+            cuba(2e-4, 4e-4, 4.0, 2.0),
             f"snntorch:reset=zero,reset_delay={str(delay).lower()}",
             _synaptic_zero(delay),
         )
         for delay in (True, False)
     },
-    "norse": (_lif(tau=4e-6, r=1.0, v_leak=0.3, v_reset=-0.2), "norse", _norse),
-    "norse v_reset": (_lif(tau=4e-6, r=1.0, v_leak=0.3), "norse:v_reset=-0.2", _norse),
-    "norse cuba": (_cuba(2e-6, 4e-6, 1.0, 1.0), "norse", _norse_cuba),
+    "norse": (lif(tau=4e-6, r=1.0, v_leak=0.3, v_reset=-0.2), "norse", _norse),
+    "norse v_reset": (lif(tau=4e-6, r=1.0, v_leak=0.3), "norse:v_reset=-0.2", _norse),
+    "norse cuba": (cuba(2e-6, 4e-6, 1.0, 1.0), "norse", _norse_cuba),
     **{
         f"sinabs {multi} {sub} {norm} {floor}": (
-            _lif(tau=4.0, r=1.0),
+            lif(tau=4.0, r=1.0),
             f"sinabs:multi={str(multi).lower()},sub={str(sub).lower()},norm_input={str(norm).lower()}"
             + ("" if floor is None else f",min_v_mem={floor}"),
             _sinabs(multi, sub, norm, floor),
@@ -265,13 +214,13 @@ HAND: dict[str, tuple[Any, str, Step]] = {
         for norm in (True, False)
         for floor in (None, -0.5)
     },
-    "spikingjelly hard": (_lif(v_leak=0.25, v_reset=0.25), "spikingjelly", _spikingjelly(False)),
-    "spikingjelly soft": (_lif(), "spikingjelly:soft=true", _spikingjelly(True)),
-    "rockpool": (_cuba(10e-3, 20e-3, 20e-3 * np.exp(-0.1) / 2e-3, 1.0), "rockpool:dt=2e-3", _rockpool),
-    "spyx": (_lif(tau=4.0, r=0.75), "spyx", _spyx),
-    "nengo": (_lif(tau=20e-3, r=1.0), "nengo:tau_ref=2e-3", _nengo),
+    "spikingjelly hard": (lif(v_leak=0.25, v_reset=0.25), "spikingjelly", _spikingjelly(False)),
+    "spikingjelly soft": (lif(), "spikingjelly:soft=true", _spikingjelly(True)),
+    "rockpool": (cuba(10e-3, 20e-3, 20e-3 * np.exp(-0.1) / 2e-3, 1.0), "rockpool:dt=2e-3", _rockpool),
+    "spyx": (lif(tau=4.0, r=0.75), "spyx", _spyx),
+    "nengo": (lif(tau=20e-3, r=1.0), "nengo:tau_ref=2e-3", _nengo),
     "nir exponential": (
-        _lif(tau=4e-3, r=2.0, v_leak=0.1, v_reset=-0.5),
+        lif(tau=4e-3, r=2.0, v_leak=0.1, v_reset=-0.5),
         "nir:dt=1e-3,decay=exponential",
         _exponential,
     ),
@@ -285,7 +234,7 @@ def test_by_hand(name: str, tmp_path: Path) -> None:
     drive = X * (5 if "nengo" in name or "norse" in name else 1)
     state: dict[str, float] = {}
     wanted = [step(float(x), state) for x in drive[:, 0]]
-    found = run(chain(tmp_path / "x.nir", node), producer, drive)
+    found = simulated(chain(tmp_path / "x.nir", node), producer, drive)
     assert sum(wanted) > 3
     assert found[:, 0].tolist() == wanted
 
@@ -335,198 +284,10 @@ def test_snntorchs_own_exporter_beside_its_modules(
         wanted = torch.stack([net(x[None])[0] for x in values]).numpy()
     producer = f"snntorch:reset_mechanism={mode},reset_delay={str(delay).lower()}"
     nodes = [exported(module) for module in net]
-    found = run(chain(tmp_path / "x.nir", *nodes, shape=(3,), out=(SIZE,)), producer, values.numpy())
+    found = simulated(chain(tmp_path / "x.nir", *nodes, shape=(3,), out=(SIZE,)), producer, values.numpy())
     assert wanted.sum() > 20
     assert (found != wanted).mean() <= 1e-3  # float32 there, double here
 
 
 def test_every_producer_is_tried_by_hand() -> None:
     assert {name.split()[0] for name in HAND} == set(producers())
-
-
-def test_readings_differ(tmp_path: Path) -> None:
-    """One file, four readings, four results."""
-    file = chain(tmp_path / "x.nir", _lif())
-    readings = ("nir", "spikingjelly:soft=true", "snntorch:reset=subtract", "snntorch:reset=none")
-    assert len({run(file, reading, X).tobytes() for reading in readings}) == 4
-
-
-class TestRefused:
-    def test_an_ambiguous_file(self, tmp_path: Path) -> None:
-        with pytest.raises(
-            ModelError, match=r"as one of nengo .*; nir .*; snntorch .*; spikingjelly"
-        ) as caught:
-            resolve(str(chain(tmp_path / "x.nir", _lif())))
-        assert "--producer NAME" in caught.value.hint
-
-    def test_a_later_norses_time_constants(self, tmp_path: Path) -> None:
-        """Written as they are, they would come to seconds."""
-        file = chain(tmp_path / "x.nir", _lif(tau=4e-3, r=1.0, v_leak=0.3, v_reset=-0.2))
-        with pytest.raises(ModelError, match="n0: tau comes to 4 s"):
-            resolve(str(file), producer="norse")
-        state: dict[str, float] = {}
-        found = run(file, "norse:tau_scale=1", 5 * X)
-        assert found[:, 0].tolist() == [_norse(float(x), state) for x in 5 * X[:, 0]]
-
-    def test_weights_alone_mean_the_same_to_everybody(self, tmp_path: Path) -> None:
-        file = chain(tmp_path / "x.nir", nir.Affine(weight=np.full((1, 1), 2.0), bias=row(0.5)))
-        (found,) = simulate_float(resolve(str(file)), X).values()
-        assert found.tolist() == (2 * X + 0.5).tolist()
-
-    @pytest.mark.parametrize(
-        ("producer", "message"),
-        [
-            ("norse", "n0: r = 4, where its producer writes 1"),
-            ("rockpool", r"n0: r = 4, where its producer writes tau\*exp"),
-            ("snntorch:dt=1e-3", "n0: r = 4, where its producer writes tau/dt = 0.4"),
-            ("spikingjelly:dt=2e-4", "n0: r = 4, where its producer writes 1 or tau/dt = 2"),
-            ("nir:dt=1e-3", "n0: tau = 0.0004 s is less than a tick of dt = 0.001 s"),
-            ("nir:dt=1,decay=exponential", "n0: tau = 0.0004 s: nothing is kept"),
-        ],
-    )
-    def test_anothers_file_or_a_wrong_dt(self, producer: str, message: str, tmp_path: Path) -> None:
-        with pytest.raises(ModelError, match=message):
-            resolve(str(chain(tmp_path / "x.nir", _lif())), producer=producer)
-
-    @pytest.mark.parametrize(
-        ("producer", "message"),
-        [
-            ("nest", "there is no producer 'nest'"),
-            ("snntorch:reset", "'reset' is not an option"),
-            ("snntorch:reset=half", "must be one of zero, subtract, once, none"),
-            ("snntorch:reset=zero,reset=none", "given twice"),
-            ("snntorch:resett=zero", "no option 'resett'"),
-            ("snntorch:reset_delay=1", "must be true or false"),
-            ("nir:dt=soon", "must be a number"),
-            ("nir:dt=0", "dt = 0.0, must be a number above 0"),
-            ("nir:dt=nan", "dt = nan, must be a number above 0"),
-            ("nir:dt_if=-1", "dt_if = -1.0"),
-            ("nir:floor=nan", "floor = nan"),
-            ("nir:spike=multiple,reset=subtract", "spike = multiple goes with"),
-            ("sinabs:multi=perhaps", "must be one of true, false"),
-        ],
-    )
-    def test_options(self, producer: str, message: str, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match=message):
-            resolve(str(chain(tmp_path / "x.nir", _lif())), producer=producer)
-
-    def test_a_producer_for_something_else(self, tmp_path: Path) -> None:
-        for name in ("x.nir", "pole"):
-            with pytest.raises(UsageError, match="there is no such file of another producer"):
-                resolve(str(tmp_path / name), producer="nir")
-        with pytest.raises(UsageError, match="give one"):
-            resolve("x.nir", producer="nir", assume="nir")
-
-
-class TestWarnings:
-    @staticmethod
-    def warnings(file: Path, **who: str) -> list[str]:
-        origin = resolve(str(file), **who).artefact.proof["origin"]
-        return list(origin["warnings"])
-
-    def test_what_nobody_said(self, tmp_path: Path) -> None:
-        file = chain(tmp_path / "x.nir", _lif())
-        assert self.warnings(file, producer="snntorch:reset=subtract,reset_delay=true") == []
-        (said,) = self.warnings(file, producer="snntorch")
-        assert "does not say reset_mechanism, reset_delay; taken: reset_mechanism=subtract" in said
-        first, second = self.warnings(file, assume="snntorch")
-        assert "nothing says who wrote the file" in first
-        assert second == said
-
-    def test_only_what_matters(self, tmp_path: Path) -> None:
-        """A Leaky that resets to zero spikes alike with or without delay; a Synaptic does not."""
-        leaky = chain(tmp_path / "leaky.nir", _lif())
-        assert self.warnings(leaky, producer="snntorch:reset=zero") == []
-        synaptic = chain(tmp_path / "synaptic.nir", _cuba(2e-4, 4e-4, 4.0, 2.0))
-        (said,) = self.warnings(synaptic, producer="snntorch:reset=zero")
-        assert "does not say reset_delay; taken: reset_delay=true" in said
-
-    def test_they_travel_with_what_is_made_of_the_file(self, tmp_path: Path) -> None:
-        file = chain(tmp_path / "x.nir", _lif())
-        arguments = ["--assume", "snntorch", "--target", "nir", "-o", str(tmp_path / "y.nir"), "--json"]
-        assert main(["export", str(file), *arguments]) == 0
-        origin = resolve(str(tmp_path / "y.nir")).artefact.proof["origin"]
-        assert origin["producer"] == "snntorch"
-        assert origin["assumed"] is True
-        assert len(origin["warnings"]) == 2
-        with pytest.raises(UsageError, match=r"has a manifest, y\.nir\.json, which says"):
-            resolve(str(tmp_path / "y.nir"), producer="snntorch")
-        (ours,) = simulate_float(resolve(str(tmp_path / "y.nir")), X).values()
-        assert ours.tolist() == run(file, "snntorch", X).tolist()
-
-
-@pytest.mark.skipif(not FOUND, reason="the shared cases are not here")
-@pytest.mark.parametrize("case", FOUND[::7], ids=lambda case: case.name)
-def test_bytes_changed_anywhere(case: Case) -> None:
-    """Whatever is changed in another's file: a network, or our error, and at once."""
-    data = case.graph.read_bytes()
-    rng, chosen_ = np.random.default_rng(0), chosen(case.producer)
-    for _ in range(60):
-        changed = bytearray(data)
-        for at in rng.integers(0, len(data), rng.integers(1, 4)):
-            changed[at] = rng.integers(0, 256)
-        try:
-            made, _ = interpret(scan(bytes(changed), "x.nir"), chosen_, "x.nir")
-        except ModelError:
-            continue
-        assert isinstance(made, Network)
-
-
-def test_what_strl_writes_is_snntorchs_convention(tmp_path: Path) -> None:
-    """A network of ours, read without its manifest as snnTorch's, is the network that was written."""
-    rng = np.random.default_rng(1)
-    beta = rng.random(4).astype(np.float32).astype(np.float64)
-    cells = LIF(alpha=np.zeros(4), beta=beta, threshold=np.ones(4), reset="subtract", reset_delay=True)
-    nodes = {
-        "input": Input(shape=(3,)),
-        "fc": Linear(weight=rng.normal(size=(4, 3)), bias=rng.normal(size=4)),
-        "lif": cells,
-        "output": Output(shape=(4,)),
-    }
-    network = Network(nodes=nodes, edges=(("input", "fc"), ("fc", "lif"), ("lif", "output")))
-    (tmp_path / "x.nir").write_bytes(encode(network))
-    assert resolve(str(tmp_path / "x.nir"), producer="snntorch").network == network
-
-
-class TestOwn:
-    """A producer of the user's, as a TOML file."""
-
-    @pytest.mark.parametrize(
-        "line", ['spike = "x"', "dt = true", 'dt = "1"', "reset_delay = 1", "spike = []"]
-    )
-    def test_a_reading_that_is_none(self, line: str, tmp_path: Path) -> None:
-        own = tmp_path / "mine.toml"
-        own.write_text(f'title = "Mine"\nsource = "mine.py"\n[reading]\n{line}\n')
-        with pytest.raises(UsageError, match=f"{line.split()[0]} = .*must be (one of|a)"):
-            chosen(str(own))
-
-    def test_it_is_read(self, tmp_path: Path) -> None:
-        own = tmp_path / "mine.toml"
-        own.write_text(
-            'title = "Mine 1"\nsource = "mine.py"\n[reading]\nspike = "at"\nreset = "once"\n'
-            '[options.soft]\nno = { reset = "zero" }\n'
-        )
-        file = chain(tmp_path / "x.nir", _lif())
-        theirs = run(file, "spikingjelly:soft=true", X)
-        assert run(file, str(own), X).tolist() == theirs.tolist()
-        assert run(file, f"{own}:soft=no", X).tolist() != theirs.tolist()
-
-    @pytest.mark.parametrize(
-        "text",
-        ["title = ", 'title = "x"', "reading = 1", 'title="x"\nsource="y"\nmore=1', "[reading]\nx = 1"],
-    )
-    def test_what_is_none(self, text: str, tmp_path: Path) -> None:
-        (tmp_path / "bad.toml").write_text(text)
-        with pytest.raises(UsageError, match=r"bad\.toml: is not a producer"):
-            chosen(str(tmp_path / "bad.toml"))
-        with pytest.raises(UsageError, match=r"none\.toml: is not a producer"):
-            chosen(str(tmp_path / "none.toml"))
-
-
-def test_each_producer_names_its_source() -> None:
-    for producer in producers().values():
-        unsaid = Chosen(producer=producer, given={}).unsaid(set(NEURONS) | {"Delay"})
-        assert set(unsaid) == set(producer.unsaid)
-        assert len(producer.source) > 40
-        assert any(digit in producer.title + producer.source for digit in "0123456789")
-        assert set(producer.unsaid) <= {*producer.options, *producer.reading.__slots__}
