@@ -19,10 +19,16 @@ def head(network: Network, output: str | None = None) -> Network:
         ModelError: there are several and none is named, or none has that name, or the input does not lead
             to it.
     """
-    name = network.output if output is None else output
-    if name not in network.of(Output):
-        raise ModelError(f"network: no output {name!r}", hint=suggest(name, network.of(Output)))
-    if len(network.of(Output)) == 1:
+    names = network.of(Output)
+    if output is None and len(names) > 1:
+        raise ModelError(
+            f"network: has {len(names)} outputs ({', '.join(names)}), and one is asked for",
+            hint="choose one with --node NAME",
+        )
+    name = names[0] if output is None else output
+    if name not in names:
+        raise ModelError(f"network: no output {name!r}", hint=suggest(name, names))
+    if len(names) == 1:
         return network
     kept, waiting = {name}, [name]
     while waiting:
