@@ -87,6 +87,16 @@ class TestSimulate:
         assert main(["simulate", "cartpole-mlp", "--input", str(tmp_path / "in.npy"), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["outputs"]["output"]["shape"][0] == 12
 
+    def test_inspect_shows_a_bare_network(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = str(line(tmp_path / "x.nir", (3,), (3,), lifs(3)))
+        assert main(["inspect", path, "--assume", "snntorch:reset=zero"]) == 0
+        shown = capsys.readouterr().out
+        assert "read as one of snnTorch 1.0.0, as snntorch:reset=zero" in shown
+        assert "WARNING   nothing says who wrote the file" in shown
+        assert "n0: lif [3] alpha=0 beta=0.9 threshold=1 reset=zero" in shown
+        assert main(["inspect", path, "--assume", "snntorch", "--json"]) == 0
+        assert "program" not in json.loads(capsys.readouterr().out)
+
     def test_several_outputs(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         scale = nir.Scale(scale=np.full(3, 2.0))
         nodes: Nodes = {"input": into(3), "s": scale, "a": out(3), "b": out(3)}

@@ -240,7 +240,7 @@ def _default(producer: Producer, option: str) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, float) and math.isnan(value):
-        return "the file's"
+        return "as written"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

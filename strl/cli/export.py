@@ -149,7 +149,7 @@ def _summary(
     return found
 
 
-def _proved(proof: dict[str, Any]) -> str:
+def proved(proof: dict[str, Any]) -> str:
     """What vouches for the network: the proof against its module, or the reading of its file."""
     if "origin" in proof:
         return f"read as one of {proof['origin']['title']}, as {proof['origin']['producer']}"
@@ -165,7 +165,7 @@ def _prose(found: dict[str, Any]) -> str:
     proof = found["proof"]
     lines = [
         f"{found['policy']} for {found['env'] or 'no environment'} → {found['output']}",
-        f"  network   {_proved(proof)}",
+        f"  network   {proved(proof)}",
         *(f"  WARNING   {warning}" for warning in found.get("warnings", [])),
     ]
     program = found.get("program")

@@ -3,40 +3,72 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from strl.cli.reading import add_reading, subject_of, warnings_of
+
+if TYPE_CHECKING:
+    from strl.loop.subject import Subject
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("subject", metavar="BUNDLE", help="a bundle; a policy is compiled for loihi1 first")
+    parser.add_argument(
+        "subject",
+        metavar="BUNDLE|FILE.nir",
+        help="a bundle; a policy is compiled for loihi1 first; of a bare network the network is shown",
+    )
+    add_reading(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what is there."""
-    from strl.chip.fit import summary, utilization
-    from strl.chip.text import text
     from strl.cli.output import emit, say
     from strl.ir.text import text as network_text
-    from strl.loop.subject import resolve
 
-    subject = resolve(args.subject)
-    compiled = subject.compiled()
+    subject = subject_of(args)
+    bare = subject.semantics.open_loop and subject.artefact.compiled is None
     found = {
         "name": subject.name,
         "semantics": subject.semantics.to_dict(),
         "network": network_text(subject.network).splitlines(),
-        "program": summary(compiled),
-        "text": text(compiled.program).splitlines(),
-        "quantization": {name: dict(error) for name, error in compiled.quantized.error.items()},
-        "utilization": utilization(compiled),
         "proof": dict(subject.artefact.proof),
+        "warnings": list(warnings_of(subject)),
+        **({} if bare else _program(subject)),
     }
     if args.json:
         emit(found)
     else:
-        say("\n".join(_prose(found)))
+        say("\n".join(_bare(found) if bare else _prose(found)))
     return 0
+
+
+def _program(subject: Subject) -> dict[str, Any]:
+    from strl.chip.fit import summary, utilization
+    from strl.chip.text import text
+
+    compiled = subject.compiled()
+    return {
+        "program": summary(compiled),
+        "text": text(compiled.program).splitlines(),
+        "quantization": {name: dict(error) for name, error in compiled.quantized.error.items()},
+        "utilization": utilization(compiled),
+    }
+
+
+def _bare(found: dict[str, Any]) -> list[str]:
+    """A network without codec and program: its nodes, and how it was read."""
+    from strl.cli.export import proved
+
+    warnings = [f"  WARNING   {warning}" for warning in found["warnings"]]
+    return [
+        f"{found['name']}, a bare network",
+        f"  network   {proved(found['proof'])}",
+        *warnings,
+        "",
+        *found["network"],
+    ]
 
 
 def _prose(found: dict[str, Any]) -> list[str]:
