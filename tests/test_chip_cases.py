@@ -174,7 +174,7 @@ class TestNeurons:
             "output": Output(shape=(3,)),
         }
         edges = [("input", "lif"), ("lif", "late"), ("late", "back"), ("back", "lif"), ("lif", "output")]
-        with pytest.raises(ChipError, match="lif: sends several spikes in a tick, and in a loop to lif"):
+        with pytest.raises(ChipError, match="lif: sends several spikes in a tick, and hears of it"):
             on_grid(Network(nodes=nodes, edges=tuple(edges)), spikes(4, 3), chip("loihi2"))
 
     def test_at_the_threshold_loihi1_has_only_those_without_decay(self) -> None:

@@ -82,10 +82,10 @@ def quantize(
     )
     constants = biases(network, joins)
     bundles: dict[str, list[Bundle]] = {}
-    most: dict[str, float] = {}  # spikes of one neuron in a tick, where it can send several
-    for name in sorted(lifs, key=lambda name: start[name]):  # senders first, but in a loop
+    most: dict[str, float] = {}
+    for name in _counting_first(lifs, joins):
         made = [b for c in joins if c.post == name for b in joint(network, c, found, start, entry)]
-        made = [_counted(b, name, lifs, most) for b in made]
+        made = [replace(b, message_bits=COUNT_BITS, reach=most[b.pre]) if b.pre in most else b for b in made]
         made += [constant(network, b, found, start[name], gates) for b in constants if b.post == name]
         bundles[name] = made + drives(name, lifs[name], start[name], gates)
         if lifs[name].multiple:
@@ -124,15 +124,26 @@ def _layer(
     )
 
 
-def _counted(bundle: Bundle, post: str, lifs: Mapping[str, LIF], most: Mapping[str, float]) -> Bundle:
-    """The bundle, multiplied with how often the sender spiked where it can do so several times."""
-    if bundle.pre not in lifs or not lifs[bundle.pre].multiple:
-        return bundle
-    if bundle.pre not in most:
-        raise ChipError(
-            f"{bundle.pre}: sends several spikes in a tick, and in a loop to {post} there is no bound to them"
-        )
-    return replace(bundle, message_bits=COUNT_BITS, reach=most[bundle.pre])
+def _counting_first(lifs: Mapping[str, LIF], joins: tuple[Connection, ...]) -> list[str]:
+    """Populations in an order in which those that send several spikes in a tick come before who hears them.
+
+    Raises:
+        ChipError: one of them hears itself, by whatever way.
+    """
+    order: list[str] = []
+    counting = {name for name, lif in lifs.items() if lif.multiple}
+    waiting = {name: {c.pre for c in joins if c.post == name} & counting for name in lifs}
+    while waiting:
+        ready = [name for name, senders in waiting.items() if not senders & set(waiting)]
+        if not ready:
+            raise ChipError(
+                f"{next(n for n in waiting if n in counting)}: sends several spikes in a tick, and hears of it through a loop: "
+                "there is no bound to how many"
+            )
+        for name in ready:
+            del waiting[name]
+        order += ready
+    return order
 
 
 def _read(network: Network, semantics: Semantics) -> tuple[str, int]:
