@@ -136,9 +136,9 @@ def _counting_first(lifs: Mapping[str, LIF], joins: tuple[Connection, ...]) -> l
     while waiting:
         ready = [name for name, senders in waiting.items() if not senders & set(waiting)]
         if not ready:
+            name = next(name for name in waiting if name in counting)
             raise ChipError(
-                f"{next(n for n in waiting if n in counting)}: sends several spikes in a tick, and hears of it through a loop: "
-                "there is no bound to how many"
+                f"{name}: sends several spikes in a tick, and hears of it through a loop: there is no bound to them"
             )
         for name in ready:
             del waiting[name]
