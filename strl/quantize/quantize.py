@@ -138,7 +138,7 @@ def _counting_first(lifs: Mapping[str, LIF], joins: tuple[Connection, ...]) -> l
         if not ready:
             name = next(name for name in waiting if name in counting)
             raise ChipError(
-                f"{name}: sends several spikes in a tick, and hears of it through a loop: there is no bound to them"
+                f"{name}: sends several spikes in a tick, and hears of it through a loop; they have no bound"
             )
         for name in ready:
             del waiting[name]
