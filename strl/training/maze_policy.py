@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from strl.policies.transformer import SpikingTransformer, TransformerConfig
 from strl.training.episodes import make_env
 from strl.training.files import run_folder
 from strl.training.mazes import TEST_MAZES, TRAINING_MAZES, Episodes, collected
-from strl.training.offline import Offline, OfflineRun, Stream, Streaming, accuracy
+from strl.training.offline import Offline, OfflineRun, Streaming, accuracy
 from strl.training.recipes import student_recipe
 from strl.training.train import versions
 
@@ -84,12 +85,12 @@ def data(options: Offline, env: str) -> Episodes:
 
 
 def train_maze(
-    options: MazeTraining, output: Path, *, command: str = "", episodes: Episodes | None = None
+    options: MazeTraining, output: Path, *, command: str = "", episodes: Callable[[], Episodes] | None = None
 ) -> float:
     """Train a policy, write its checkpoint to ``output``, return its accuracy in mazes never seen.
 
     Args:
-        episodes: to learn from instead of those that ``data`` collects.
+        episodes: gives others to learn from than ``data`` collects.
 
     Raises:
         UsageError: the run folder belongs to other options, or ``after`` to another architecture.
@@ -98,13 +99,9 @@ def train_maze(
     with one_thread():
         torch.manual_seed(options.seed)
         learner = Streaming(_policy(options), seed=options.seed)
-        stream = Stream(
-            episodes or data(options.offline, options.env),
-            lanes=options.offline.lanes,
-            window=options.offline.window,
-        )
+        run = OfflineRun(learner, episodes or partial(data, options.offline, options.env), options.offline)
         with SummaryWriter(str(folder / "log")) as board:
-            OfflineRun(learner, stream, options.offline).train(folder / "student.safetensors", board)
+            run.train(folder / "student.safetensors", board)
         found = accuracy(learner, collected(options.env, TEST_MAZES[:TESTED], hindsight=False))
     learner.clear()
     record = {

@@ -7,7 +7,7 @@ order: a spiking transformer, whose state goes on from one window to the next, a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,12 +93,16 @@ class Stream:
 
 
 class OfflineRun:
-    """A learner in training; everything that the next update depends on is kept in one file now and then."""
+    """A learner in training; everything that the next update depends on is kept in one file now and then.
 
-    def __init__(self, learner: Learner, stream: Stream, options: Offline) -> None:
+    Args:
+        episodes: called for the data once there is something to learn from them.
+    """
+
+    def __init__(self, learner: Learner, episodes: Callable[[], Episodes], options: Offline) -> None:
         self.learner = learner
-        self.stream = stream
         self.options = options
+        self._episodes = episodes
         self.done = 0
         self.optimiser = torch.optim.Adam(learner.module.parameters(), lr=options.rate)
 
@@ -107,10 +111,13 @@ class OfflineRun:
         if path.exists():
             self._load(path)
         options = self.options
+        if self.done == options.updates:
+            return
+        stream = Stream(self._episodes(), lanes=options.lanes, window=options.window)
         figures: list[tuple[float, float, float]] = []
         with progress(options.updates, label="offline", unit="update", done=self.done) as bar:
             while self.done < options.updates:
-                figures.append(self._update())
+                figures.append(self._update(stream.window(self.done)))
                 self.done += 1
                 bar.update()
                 if self.done % options.every and self.done < options.updates:
@@ -124,9 +131,8 @@ class OfflineRun:
                     for name, value in means.items():
                         log.add_scalar(f"offline/{name}", value, self.done)
 
-    def _update(self) -> tuple[float, float, float]:
+    def _update(self, window: Mapping[str, NDArray[Any]]) -> tuple[float, float, float]:
         options = self.options
-        window = self.stream.window(self.done)
         cosine = 0.5 * (1 + math.cos(math.pi * self.done / options.updates))
         for group in self.optimiser.param_groups:
             group["lr"] = options.rate * (0.01 + 0.99 * cosine)

@@ -7,7 +7,7 @@ numbers are those of tick by tick, an order of magnitude sooner.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,6 +63,14 @@ def _leaky(layer: ChipLeaky, starts: Tensor, ticks: int, rest: int) -> Any:
         return found
 
     return forward
+
+
+def _compiled(function: Callable[..., None]) -> Any:
+    """Kept beside this file, where that can be written."""
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # numba: "no locator available"
+        return numba.njit(nogil=True)(function)
 
 
 class _Scan(torch.autograd.Function):
@@ -129,7 +137,7 @@ class _Scan(torch.autograd.Function):
         return into, of_retention, *(None,) * 7
 
 
-@numba.njit(nogil=True)
+@_compiled
 def _forward(
     x: Array,
     retention: Array,
@@ -161,7 +169,7 @@ def _forward(
                 v[lane, n] = np.trunc(after * rested[n] / grain) * grain if final else after
 
 
-@numba.njit(nogil=True)
+@_compiled
 def _backward(
     grad: Array,
     kept: Array,
