@@ -47,6 +47,16 @@ class TestRefused:
         found = simulated(file, "norse:tau_scale=1", 5 * X)
         assert found.tolist() == simulated(earlier, "norse", 5 * X).tolist()
 
+    def test_a_file_that_no_reading_fits(self, tmp_path: Path) -> None:
+        odd = chain(tmp_path / "x.nir", lif(tau=3e-5, r=7.0))
+        with pytest.raises(
+            ModelError, match=r"n0: tau = 3e-05 s is less .* no other producer's reading fits"
+        ):
+            resolve(str(odd))
+        broken = chain(tmp_path / "y.nir", lif(), shape=(4,))
+        with pytest.raises(ModelError, match=r"output: receives \(4,\), is declared \(1,\)$"):
+            resolve(str(broken))
+
     def test_weights_alone_mean_the_same_to_everybody(self, tmp_path: Path) -> None:
         file = chain(tmp_path / "x.nir", nir.Affine(weight=np.full((1, 1), 2.0), bias=np.array([0.5])))
         (found,) = simulate_float(resolve(str(file)), X).values()

@@ -122,11 +122,7 @@ class Cell:
     def _retention(self, field: str) -> Float:
         tau, dt = self.values[field], self.reading.dt
         if self.reading.decay == "exponential":
-            if (tau < dt / SHORTEST).any():
-                raise ModelError(
-                    f"{field} = {tau.min():g} s: nothing is kept for a tick of dt = {dt:g} s",
-                    hint=ANOTHERS,
-                )
+            self._lasts(field)
             return np.exp(-dt / tau)
         kept = np.round((1.0 - dt / tau) * GRAIN) / GRAIN
         if self.single:  # a tau of dt itself may lie a rounding below it
@@ -140,6 +136,14 @@ class Cell:
             kept = kept.astype(np.float32).astype(np.float64)
         return kept
 
+    def _lasts(self, field: str) -> None:
+        """A time constant is not so short that a tick leaves nothing; raises ``ModelError``."""
+        tau, dt = self.values[field], self.reading.dt
+        if (tau < dt / SHORTEST).any():
+            raise ModelError(
+                f"{field} = {tau.min():g} s: nothing is kept for a tick of dt = {dt:g} s", hint=ANOTHERS
+            )
+
     def _near_one(self, gain: Float) -> Float:
         """Gains of 1 that went through divisions are 1 again."""
         eps = np.finfo(np.float32 if self.single else np.float64).eps
@@ -147,6 +151,7 @@ class Cell:
 
     def _substep(self) -> tuple[Float, Node]:
         reading, threshold = self.reading, self.values["v_threshold"]
+        self._lasts("tau")
         if not (threshold > 0).all():
             raise ModelError(f"v_threshold = {threshold.min():g}, must be above 0")
         neuron = SubstepLIF(

@@ -125,15 +125,22 @@ class NirExporter:
 
 def _ambiguous(graph: Graph, path: Path) -> ModelError:
     """Why a file without a manifest is not read: the readings that it would bear, or why it bears none."""
-    fits, problems = [], []
+    fits: list[str] = []
+    problems: dict[str, ModelError] = {}
     for name, producer in producers().items():
         try:
             interpret(graph, Chosen(producer=producer, given={}), str(path))
             fits.append(f"{name} ({producer.title})")
         except ModelError as error:
-            problems.append(error)
-    if not fits:  # nothing hangs on who wrote it
-        return problems[-1]
+            problems[name] = error
+    if not fits:
+        plain = problems["nir"]
+        if sum(problem.message == plain.message for problem in problems.values()) > 1:
+            return plain  # wrong whoever wrote it
+        return ModelError(
+            f"{plain.message}; and no other producer's reading fits the file",
+            hint="say who wrote it, with the options it needs: --producer nir:dt=1e-3",
+        )
     return ModelError(
         f"{path}: has no manifest {manifest_path(path).name}, and a .nir file alone does not say its dt, nor "
         f"how its neurons reset, compare and start; it can be read as one of {'; '.join(fits)}",
