@@ -22,8 +22,8 @@ U_MAX = 2**17 - 1
 """Bound of |u| in units of a weight: u is 24 bits wide and its input is shifted left by 6."""
 
 ROOM = 16
-"""Thresholds that a potential has room for in an open loop. Over hundreds of ticks the worst that could add up
-is far from what does, and the finer scale is worth more: on the grid, with beta 0.99, 0 instead of 1 % of
+"""Thresholds that a potential has room for in an open loop. Over hundreds of ticks the worst that could add
+up is far from what does, and the finer scale is worth more: on the grid, with beta 0.99, 0 instead of 1 % of
 spikes differ (20 networks 6-16-16-4, 200 ticks)."""
 
 SAMPLE = 1000
