@@ -282,6 +282,25 @@ class TestMaps:
             on_grid(Network(nodes=nodes, edges=tuple(edges)), spikes(4, 3), chip("loihi2"))
 
 
+def test_large_layers_compile_and_larger_ones_are_refused_before_they_are_made() -> None:
+    weight = np.random.default_rng(0).normal(size=(1000, 1000))
+    million = chain(Linear(weight=weight), lif(1000), shape=(1000,))
+    program = as_stream(_subject(million), ticks=50).program()
+    assert sum(synapse.count for synapse in program.synapses) > 950_000
+    pooled = (Pool(window=(2, 2), stride=(2, 2), padding=(0, 0), mode="sum"), Reshape(shape=(1024,)))
+    narrow = chain(*pooled, Linear(weight=np.ones((10, 1024))), lif(10), shape=(4, 32, 32))
+    assert as_stream(_subject(narrow), ticks=50).program().synapses[0].shape == (10, 4096)
+    conv = Conv(weight=np.ones((16, 8, 3, 3)), stride=(1, 1), padding=(1, 1), dilation=(1, 1))
+    deep = chain(conv, conv_of(16), lif(16, 64, 64), shape=(8, 64, 64))
+    with pytest.raises(ChipError, match="n2: the path input → n0 → n1 → n2 takes a matrix of 65536 × 32768"):
+        as_stream(_subject(deep), ticks=50).program()
+
+
+def conv_of(channels: int) -> Conv:
+    weight = np.ones((channels, channels, 3, 3))
+    return Conv(weight=weight, stride=(1, 1), padding=(1, 1), dilation=(1, 1))
+
+
 class TestInput:
     NETWORK = chain(Linear(weight=np.array([[0.5, -0.25], [0.25, 0.5]])), lif(2), shape=(2,))
 
