@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -320,6 +320,20 @@ class TestInput:
         assert [source.kind.plane for source in bits] == [0, 1, 2, 3, 4, 5]
         (graded,) = as_stream(subject, values).program("loihi2").sources
         assert graded.kind.plane is None
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"ticks": 0}, "--ticks = 0"),
+            ({"bits": 0}, "--input-bits = 0"),
+            ({"bits": 16}, "--input-bits = 16"),
+            ({"unit": 0.0}, r"--input-unit = 0\.0"),
+            ({"unit": float("nan")}, "--input-unit = nan"),
+        ],
+    )
+    def test_what_cannot_be_is_refused(self, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(UsageError, match=message):
+            as_stream(_subject(self.NETWORK), spikes(4, 2), **options)
 
     def test_a_shorter_run_is_the_beginning_of_a_longer(self) -> None:
         neurons = lif(2, start_v=0.5, drive=0.25)

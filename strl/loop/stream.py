@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from strl.chip.backend import backend
 from strl.chip.openloop import shortened
 from strl.chip.program import Program
-from strl.codecs.stream import Stream, fitting, stream
+from strl.codecs.stream import PRECISION_MAX, Stream, fitting, stream
 from strl.errors import UsageError
 from strl.ir.network import shapes
 from strl.ir.passes.head import head
@@ -40,7 +41,8 @@ def as_stream(
         output: which to keep, where there are several.
 
     Raises:
-        UsageError: a bundle, which is compiled already, or values of another shape.
+        UsageError: a bundle, which is compiled already, values of another shape, or ticks, bits or a unit that
+            cannot be.
         ModelError: several outputs and none is named.
     """
     if subject.artefact.compiled is not None:
@@ -48,6 +50,7 @@ def as_stream(
             f"{subject.name}: is a bundle; its input, ticks and output are fixed",
             hint="export the network again with --input-bits, --input-unit, --ticks or --node",
         )
+    _check(ticks, bits, unit)
     network = head(subject.network, output)
     if values is not None:
         check_input(network, values)
@@ -59,6 +62,15 @@ def as_stream(
         step=step,
     )
     return Subject(artefact=replace(subject.artefact, network=network, semantics=meaning))
+
+
+def _check(ticks: int | None, bits: int | None, unit: float | None) -> None:
+    if ticks is not None and not 1 <= ticks <= MAX_TICKS:
+        raise UsageError(f"--ticks = {ticks}, must be 1..{MAX_TICKS}")
+    if bits is not None and not 1 <= bits <= PRECISION_MAX:
+        raise UsageError(f"--input-bits = {bits}, must be 1..{PRECISION_MAX}")
+    if unit is not None and not 0 < unit < math.inf:
+        raise UsageError(f"--input-unit = {unit}, must be a number above 0")
 
 
 def simulate_chip(program: Program, shape: tuple[int, ...], values: Float, name: str) -> Float:
