@@ -41,8 +41,8 @@ def as_stream(
         output: which to keep, where there are several.
 
     Raises:
-        UsageError: a bundle, which is compiled already, values of another shape, or ticks, bits or a unit that
-            cannot be.
+        UsageError: a bundle, which is compiled already, values of another shape, or ticks, bits or a unit
+            that cannot be.
         ModelError: several outputs and none is named.
     """
     if subject.artefact.compiled is not None:
