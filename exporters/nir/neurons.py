@@ -88,7 +88,7 @@ def describe_neurons(lif: LIF, dt: float) -> Mapping[str, Any]:
         found["grain"] = lif.grain
     for what, plain in (("drive", 0.0), ("start_v", 0.0), ("floor", -np.inf)):
         value = getattr(lif, what)
-        if value.shape or value != plain:
+        if value.shape or value.tobytes() != np.float64(plain).tobytes():  # −0 is not 0 to a digest
             found[what] = _plain(value.tolist())
     return found
 
