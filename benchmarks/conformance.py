@@ -31,11 +31,11 @@ from strl.chip.openloop import shortened
 from strl.errors import BackendError, ChipError, StrlError
 from strl.loop.simulate import simulate_float
 from strl.loop.stream import as_stream, simulate_chip
-from strl.quantize.neurons import Lif, Ternary
+from strl.quantize.neurons import Lif, Ternary, binary
 from strl.testing.cases import Case, cases
 from strl.testing.conformance import compare_decisions
 from strl.testing.grid import OnGrid, on_grid, output_shape, reference
-from strl.testing.matrix import CORNERS, NODES, cell
+from strl.testing.matrix import CORNERS, ROWS, cell
 
 ROOT = Path(__file__).parents[1]
 CASES = ROOT.parent / "shared" / "cases" / "producers"
@@ -97,7 +97,7 @@ def check(folder: Path, names: Iterable[str]) -> Iterator[Verdict]:
     names = list(names)
     for case in cases(folder):
         yield from _case(case, names)
-    for name, corner, state in product(NODES, CORNERS, ("reset", "carry")):
+    for name, corner, state in product(ROWS, CORNERS, ("reset", "carry")):
         made = _probed(cell(name, corner, state))  # type: ignore[arg-type]
         for column in names:
             row = f"{name} | {corner} | {state}"
@@ -184,6 +184,8 @@ def _equal(program: Program, name: str) -> None:
             width = sum(p.size for p in program.sources)
             shape = (program.schedule.ticks, 1, width)
             spikes = (rng.random(shape) < 0.9).astype(program.message)
+            if not all(binary(p.kind) for p in program.sources):
+                spikes *= rng.integers(-3, 4, shape, dtype=np.int32)
             compare_decisions(ours.run(spikes), theirs.run(spikes), program, f"decision {decision}")
     finally:
         ours.close()

@@ -26,9 +26,9 @@ stays the same when the file's own weights are rounded to 8 bits, or by how much
 NODES = """\
 ## Nodes
 
-Kind of neuron and reset × what the input drives it to, with the state reset in every decision and carried:
-each backend against the definition, messages and, where there are any, potentials of every tick. *loihi* is
-the kernel.
+Kind of neuron and reset, or of synapse, × what the input drives it to, with the state reset in every decision
+and carried: each backend against the definition, messages and, where there are any, potentials of every tick.
+*loihi* is the kernel.
 """
 
 

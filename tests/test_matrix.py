@@ -14,14 +14,14 @@ from strl.ir.semantics import State
 from strl.quantize import Synapse
 from strl.quantize.neurons import Lif, Reset
 from strl.testing.conformance import compare_counts, compare_decisions
-from strl.testing.matrix import CORNERS, NODES, N, cell, parameter, program
+from strl.testing.matrix import CORNERS, ROWS, N, cell, parameter, program
 
 BACKENDS = {"loihi": LoihiSession, "torch": TorchBackend("cpu").load}
 
 
 @pytest.mark.parametrize("state", ["reset", "carry"])
 @pytest.mark.parametrize("corner", CORNERS)
-@pytest.mark.parametrize("name", NODES)
+@pytest.mark.parametrize("name", ROWS)
 @pytest.mark.parametrize("on", BACKENDS)
 def test_cell(on: str, name: str, corner: str, state: State) -> None:
     made = cell(name, corner, state)

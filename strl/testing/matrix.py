@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from strl.chip.arithmetic import Arithmetic
 from strl.chip.program import Program
 from strl.ir.semantics import State
+from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population, ReadoutWindow, Schedule, Synapse
 from strl.quantize.neurons import Graded, Lif, Neurons, Product, Source, Ternary
 from strl.testing.programs import random_program
@@ -57,9 +59,28 @@ CORNERS = ("overflow", "zero", "saturation", "recurrence")
 """What the input drives the sums to; the last has synapses from the neurons to themselves."""
 
 
+JOINTS = ("sparse synapses", "delayed synapses", "convolution", "graded input")
+"""What brings the input to plain neurons, where it is not dense synapses of spikes."""
+
+ROWS = (*NODES, *JOINTS)
+
+
 def cell(name: str, corner: str, state: State) -> Program:
-    """The program of a cell: of ``NODES``, of ``CORNERS``, and what a decision does to the state."""
-    return program(NODES[name], corner, state, arithmetic="loihi1" if "loihi1" in name else "lava")
+    """The program of a cell: of ``ROWS``, of ``CORNERS``, and what a decision does to the state."""
+    if name in NODES:
+        return program(NODES[name], corner, state, arithmetic="loihi1" if "loihi1" in name else "lava")
+    made = program(NODES["lif"], corner, state)
+    first, *others = made.synapses
+    if name == "graded input":
+        source = replace(made.populations[0], kind=Source(plane=None))
+        made = replace(made, populations=(source, *made.populations[1:]))
+    changes: dict[str, Any] = {
+        "sparse synapses": {"format": "sparse"},
+        "delayed synapses": {"delay": 3},
+        "convolution": {"weight": Kernel(weight=first.matrix[:, None, None], image=(1, 1, 3))},
+        "graded input": {"message_bits": 8},
+    }
+    return replace(made, synapses=(replace(first, **changes[name]), *others))
 
 
 def program(node: Neurons, corner: str, state: State, *, arithmetic: Arithmetic = "lava") -> Program:
