@@ -83,14 +83,26 @@ def _mlp(args: argparse.Namespace, given: dict[str, Any], imitation: Mapping[str
 
 
 def _transformer(args: argparse.Namespace, given: dict[str, Any], imitation: Mapping[str, Any]) -> Training:
+    from strl.training.recipes import student_recipe
     from strl.training.transformer import configure_sequence, train_transformer
 
     if "hidden" in given:
         if len(given["hidden"]) != 1:
             raise UsageError("--hidden: a block's MLP has one hidden layer, such as --hidden 128")
         given["hidden"] = given["hidden"][0]
+    if "offline" in student_recipe(args.env, policy="transformer"):
+        return _offline(args, given, imitation)
     options = configure_sequence(args.env, seed=args.seed, given=given, imitation=imitation)
     return lambda output, command: train_transformer(options, output, command=command)
+
+
+def _offline(args: argparse.Namespace, given: dict[str, Any], learning: Mapping[str, Any]) -> Training:
+    from strl.training.maze_policy import configure_maze, train_maze
+
+    for name in {"teacher", "expert_steps", "rounds"} & {*given, *learning}:
+        raise UsageError(f"--{name.replace('_', '-')}: {args.env} is learned from data of an optimal expert")
+    options = configure_maze(args.env, seed=args.seed, given=given, offline=learning)
+    return lambda output, command: train_maze(options, output, command=command)
 
 
 def _widths(text: str) -> tuple[int, ...]:

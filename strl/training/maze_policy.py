@@ -1,14 +1,15 @@
 """A spiking transformer for mazes, from the data of an optimal expert alone, as in STRL (arXiv 2505.14533).
 
-    python -m strl.training.maze_policy -o FILE [--env strl/MazeSigns-v0] [--seed S]
-                                        [--weight-bits B --from FILE] [--updates N] [--spike-cost X]
+``strl train --env strl/MazeSigns-v0 --policy transformer`` is this; so is, to go on from another's weights,
 
-A run that was interrupted goes on where it stopped; ``--from`` goes on from the weights of another policy.
+    python -m strl.training.maze_policy -o FILE --from FILE --weight-bits 4 [--env ID] [--seed S]
+                                        [--updates N] [--spike-cost X]
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -26,16 +27,18 @@ from strl.environments.maze import TARGET
 from strl.errors import UsageError
 from strl.ir.semantics import Readout, Semantics
 from strl.loop.adopt import environment_spec
+from strl.loop.statistics import iqm
 from strl.policies.checkpoint import Checkpoint, load, save
 from strl.policies.policy import SpikingPolicy
 from strl.policies.threads import one_thread
 from strl.policies.transformer import SpikingTransformer, TransformerConfig
-from strl.training.episodes import make_env
+from strl.training.episodes import TEST_SEEDS, VALIDATION_SEEDS, make_env
 from strl.training.files import run_folder
 from strl.training.mazes import TEST_MAZES, TRAINING_MAZES, Episodes, collected
 from strl.training.offline import Offline, OfflineRun, Streaming, accuracy
 from strl.training.recipes import student_recipe
-from strl.training.train import versions
+from strl.training.sequence import returns
+from strl.training.train import Trained, versions
 
 TESTED = 200
 """Mazes of the test split that the record's accuracy is of."""
@@ -86,8 +89,8 @@ def data(options: Offline, env: str) -> Episodes:
 
 def train_maze(
     options: MazeTraining, output: Path, *, command: str = "", episodes: Callable[[], Episodes] | None = None
-) -> float:
-    """Train a policy, write its checkpoint to ``output``, return its accuracy in mazes never seen.
+) -> Trained:
+    """Train a policy and write its checkpoint to ``output``; as ``strl.training.train.train``.
 
     Args:
         episodes: gives others to learn from than ``data`` collects.
@@ -102,20 +105,25 @@ def train_maze(
         run = OfflineRun(learner, episodes or partial(data, options.offline, options.env), options.offline)
         with SummaryWriter(str(folder / "log")) as board:
             run.train(folder / "student.safetensors", board)
-        found = accuracy(learner, collected(options.env, TEST_MAZES[:TESTED], hindsight=False))
-    learner.clear()
+        exact = accuracy(learner, collected(options.env, TEST_MAZES[:TESTED], hindsight=False))
+        learner.clear()
+        validation = float(returns(learner, options.env, VALIDATION_SEEDS, lanes=50).mean())
+        test = returns(learner, options.env, TEST_SEEDS, lanes=50)
+    learned = TRAINING_MAZES[: options.offline.mazes]
     record = {
         "command": command,
         "offline": asdict(options.offline),
         "seeds": {
-            "training": f"{options.seed}; mazes from {TRAINING_MAZES.start}",
-            "test": f"mazes from {TEST_MAZES.start}",
+            "training": f"{options.seed}; mazes {learned[0]}..{learned[-1]}",
+            "accuracy": f"mazes {TEST_MAZES[0]}..{TEST_MAZES[TESTED - 1]}",
+            "test": f"{TEST_SEEDS[0]}..{TEST_SEEDS[-1]}, by which nothing was chosen",
         },
-        "accuracy": found,
+        "accuracy": exact,
+        "returns": {"validation_mean": validation, "test_iqm": iqm(test), "test_mean": float(test.mean())},
         "versions": versions(),
     }
     save(Checkpoint(policy=learner.policy, record=record), output)
-    return found
+    return Trained(path=output, validation=validation, test=test)
 
 
 def _policy(options: MazeTraining) -> SpikingPolicy:
@@ -171,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the checkpoint to write")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="what to write")
     parser.add_argument("--env", default="strl/MazeSigns-v0", metavar="ID")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--weight-bits", type=int, metavar="B", help="2..8 (default: 8)")
@@ -186,9 +194,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = configure_maze(
         args.env, seed=args.seed, given=told("weight_bits", "after"), offline=told("updates", "spike_cost")
     )
-    words = ["python -m strl.training.maze_policy", *(sys.argv[1:] if argv is None else argv)]
-    found = train_maze(options, Path(args.output), command=" ".join(words))
-    sys.stdout.write(f"{args.output}: {found:.2%} of the expert's actions in {TESTED} unseen mazes\n")
+    words = [args.output.name if w == str(args.output) else w for w in argv or sys.argv[1:]]
+    command = shlex.join(["python", "-m", "strl.training.maze_policy", *words])
+    done = train_maze(options, args.output, command=command)
+    sys.stdout.write(f"{done.path}: mean return {done.test.mean():.6g} over {len(done.test)} test seeds\n")
     return 0
 
 
