@@ -13,7 +13,7 @@ from benchmarks.conformance_page import page
 from hardware_sims.loihi import definition
 from strl.errors import BackendError
 from strl.testing.cases import cases
-from strl.testing.matrix import NODES
+from strl.testing.matrix import ROWS
 
 PAGE = conformance.PAGE.read_text("utf-8")
 FOUND = {case.name: case for case in cases(conformance.CASES)}
@@ -23,7 +23,7 @@ shared = pytest.mark.skipif(not FOUND, reason="the shared cases are not here")
 
 @shared
 def test_the_page_in_docs_has_every_case_and_kind_and_nothing_fails() -> None:
-    for name in (*FOUND, *NODES):
+    for name in (*FOUND, *ROWS):
         assert f"| {name} |" in PAGE
     assert "fails |" not in PAGE
 
@@ -53,7 +53,7 @@ def test_what_differs_fails(
     monkeypatch.setattr(definition, "ternary", lambda u, v, a, kind: plain(u, v + 64, a, kind))
     monkeypatch.setattr(conformance, "BACKENDS", ("loihi",))
     monkeypatch.setattr(conformance, "_in_a_session", lambda _: iter(()))
-    monkeypatch.setattr(conformance, "NODES", {n: k for n, k in NODES.items() if n in ("ternary", "graded")})
+    monkeypatch.setattr(conformance, "ROWS", ("ternary", "graded"))
     out = tmp_path / "page.md"
     assert conformance.main(["--cases", str(tmp_path / "none"), "-o", str(out), "--json"]) == 1
     cells = json.loads(capsys.readouterr().out)
