@@ -21,7 +21,6 @@ from torch.utils.tensorboard import SummaryWriter
 from strl.errors import UsageError
 from strl.training.files import progress, read_tensors, write_tensors
 from strl.training.mazes import Episodes
-from strl.training.scan import over_ticks
 from strl.training.sequence import SequenceStudent
 
 
@@ -169,18 +168,6 @@ class OfflineRun:
 
 class Streaming(SequenceStudent):
     """A spiking policy whose state goes on from window to window, as it will when it acts."""
-
-    def read(self, observations: NDArray[Any], starts: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
-        """Membranes of the last layer [decisions, lanes, outputs], and mean spikes a neuron and tick."""
-        ticks, lanes = self.semantics.ticks, observations.shape[1]
-        drive = self.drive(observations.reshape(-1, *observations.shape[2:]))
-        by_tick = drive.reshape(ticks, len(observations), lanes, -1).transpose(0, 1).flatten(0, 1)
-        with (
-            self._rates() as rates,
-            over_ticks(self.module, torch.from_numpy(starts.copy()), ticks=ticks, rest=self.semantics.rest),
-        ):
-            out: Tensor = self.module(by_tick)
-        return out[ticks - 1 :: ticks], torch.stack(rates).mean()
 
     def memory(self) -> dict[str, Tensor]:
         return {str(k): neurons.mem for k, neurons in enumerate(self._neurons)}

@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from strl.loop.environment import World
+from strl.policies.attention import OverTicks
 from strl.policies.chip_layers import ChipLeaky
 from strl.policies.policy import SpikingPolicy
 from strl.training.dagger import Imitation, Run
 from strl.training.episodes import VALIDATION_SEEDS, Act, make_env, training_seeds
+from strl.training.scan import over_ticks
 from strl.training.student import Student
 
-WINDOW = 24
-"""Decisions that the gradient goes back through."""
-WARM = 3
-"""The first of them, in which an answer cannot be known yet: no loss."""
+WINDOW = 25
+"""Decisions that the gradient goes back through; what came before them is remembered all the same."""
 
 
 class SequenceStudent(Student):
@@ -39,7 +39,9 @@ class SequenceStudent(Student):
 
     def __init__(self, policy: SpikingPolicy, *, seed: int = 0) -> None:
         super().__init__(policy, seed=seed)
-        assert all(isinstance(neurons, ChipLeaky) for neurons in self._neurons)
+        # What a window looks back on is kept by itself, not by the delays that it is on a chip.
+        self._neurons = [part for part in self.module.modules() if isinstance(part, ChipLeaky | OverTicks)]
+        assert policy.semantics.readout.kind == "membrane"
 
     @contextmanager
     def on_grid(self) -> Iterator[None]:
@@ -57,20 +59,36 @@ class SequenceStudent(Student):
 
     def forward(self, drive: Tensor) -> tuple[Tensor, Tensor]:
         """The next decision of every lane: [T, lanes, inputs] → read-out, mean spikes a neuron and tick."""
-        count = torch.zeros(())
-        with self._rates() as rates:
-            for x in drive:
-                count = count + self.module(x)
-        membrane = self._neurons[-1].mem
-        for neurons in self._neurons:
-            neurons.rest(self.semantics.rest)
-        readout = membrane if self.semantics.readout.kind == "membrane" else count
-        return readout, torch.stack(rates).mean()
+        readout, rate = self._decisions(drive, torch.zeros((1, drive.shape[1]), dtype=torch.bool))
+        return readout[0], rate
+
+    def read(self, observations: NDArray[Any], starts: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+        """The next decisions of every lane, [decisions, lanes, …], with their gradient.
+
+        Args:
+            starts: [decisions, lanes], where everything before is forgotten.
+
+        Returns:
+            Read-outs [decisions, lanes, outputs], and mean spikes a neuron and tick.
+        """
+        decisions, lanes = observations.shape[:2]
+        drive = self.drive(observations.reshape(-1, *observations.shape[2:]))
+        by_tick = drive.reshape(len(drive), decisions, lanes, -1).transpose(0, 1).flatten(0, 1)
+        return self._decisions(by_tick, torch.from_numpy(starts.copy()))
+
+    def _decisions(self, drive: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+        ticks = self.semantics.ticks
+        with (
+            self._rates() as rates,
+            over_ticks(self.module, starts, ticks=ticks, rest=self.semantics.rest),
+        ):
+            out: Tensor = self.module(drive)
+        return out[ticks - 1 :: ticks], torch.stack(rates).mean()
 
     @contextmanager
     def _rates(self) -> Iterator[list[Tensor]]:
         rates: list[Tensor] = []
-        spiking = [neurons for neurons in self._neurons if not neurons.silent]
+        spiking = [n for n in self._neurons if isinstance(n, ChipLeaky) and not n.silent]
         handles = [
             n.register_forward_hook(lambda _, __, spikes: rates.append(spikes.mean())) for n in spiking
         ]
@@ -122,19 +140,20 @@ class SequenceRun(Run):
 
     def _learn(self) -> dict[str, float]:
         options = self.options
-        seen = {name: np.stack(values) for name, values in self.seen.items()}  # [decisions, lanes, …]
-        rounds = len(seen["starts"]) // options.steps
-        # A window lies in one round: what follows in another has nothing to do with it.
-        firsts = np.concatenate(
-            [np.arange(r * options.steps, (r + 1) * options.steps - WINDOW + 1) for r in range(rounds)]
-        )
+        seen = {name: self._sequences(values) for name, values in self.seen.items()}
+        # A policy that has come far into an episode remembers more than one window. So windows follow one
+        # another through the episodes of some lanes, and their state is carried as it will be in use.
+        windows = max(1, options.steps // WINDOW)
         figures = []
         for update in range(options.updates):
             self._slow_down(update)
-            at = firsts[torch.randint(len(firsts), (options.batch,)).numpy()] + np.arange(WINDOW)[:, None]
-            lane = torch.randint(options.lanes, (options.batch,)).numpy()
+            part = update % windows
+            if part == 0:
+                lanes = torch.randint(seen["starts"].shape[1], (options.batch,)).numpy()
+                self.student.clear()
+            at = slice(part * WINDOW, (part + 1) * WINDOW)
             self.optimiser.zero_grad()
-            loss, agreement, rate = self._window({name: value[at, lane] for name, value in seen.items()})
+            loss, agreement, rate = self._window({name: value[at, lanes] for name, value in seen.items()})
             torch.autograd.backward(loss + options.spike_cost * rate)
             torch.nn.utils.clip_grad_norm_(self.student.module.parameters(), 1.0)
             self.optimiser.step()
@@ -143,23 +162,18 @@ class SequenceRun(Run):
         late = np.mean(figures[len(figures) // 2 :], axis=0)
         return dict(zip(("loss", "agreement", "rate"), late.tolist(), strict=True))
 
+    def _sequences(self, values: list[NDArray[Any]]) -> NDArray[Any]:
+        """What was seen decision by decision, [steps, lanes of all rounds, …]."""
+        steps, lanes = self.options.steps, self.options.lanes
+        by_round = np.stack(values).reshape(-1, steps, lanes, *values[0].shape[1:])
+        return np.moveaxis(by_round, 0, 1).reshape(steps, -1, *values[0].shape[1:])
+
     def _window(self, seen: dict[str, NDArray[Any]]) -> tuple[Tensor, float, Tensor]:
-        """Loss, agreement and firing rate over windows [WINDOW, batch, …]."""
-        shape = seen["observations"].shape
-        drive = self.student.drive(seen["observations"].reshape(-1, *shape[2:]))
-        drive = drive.reshape(len(drive), *shape[:2], -1)
-        losses, agreements, rates = [], [], []
-        self.student.clear()
-        for k in range(WINDOW):
-            if k:
-                self.student.clear(seen["starts"][k])
-            readout, rate = self.student.forward(drive[:, k])
-            rates.append(rate)
-            if k >= WARM:
-                loss, agreement = self._loss(readout, self._targets(seen["answers"][k]))
-                losses.append(loss)
-                agreements.append(agreement)
-        return torch.stack(losses).mean(), float(np.mean(agreements)), torch.stack(rates).mean()
+        """Loss, agreement and firing rate over windows [decisions, batch, …]."""
+        readout, rate = self.student.read(seen["observations"], seen["starts"])
+        answers = seen["answers"]
+        targets = self._targets(answers.reshape(-1, *answers.shape[2:]))
+        return *self._loss(readout.flatten(0, 1), targets), rate
 
     def _targets(self, answers: NDArray[Any]) -> Tensor:
         if isinstance(self.actions, Box):

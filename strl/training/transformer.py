@@ -23,6 +23,7 @@ from strl.ir.semantics import Readout, Semantics
 from strl.loop.adopt import environment_spec
 from strl.loop.statistics import iqm
 from strl.loop.subject import of_policy
+from strl.policies.attention import ON_CHIP, AttentionName
 from strl.policies.checkpoint import Checkpoint, save
 from strl.policies.policy import SpikingPolicy
 from strl.policies.threads import one_thread
@@ -54,7 +55,7 @@ class SequenceTraining:
             would observe there. ``None`` for ``env`` itself.
         ticks: T of a decision.
         precision, gain: of the direct encoder; ranges are measured.
-        width, hidden, blocks, weight_bits: see ``TransformerConfig``.
+        width, hidden, blocks, weight_bits, attention, heads, context, position: see ``TransformerConfig``.
         seed: of everything.
         expert_steps: environment steps of the expert; ``None`` takes the recipe's.
         imitation: see ``Imitation``; a batch is of windows.
@@ -69,10 +70,14 @@ class SequenceTraining:
     hidden: int = 128
     blocks: int = 1
     weight_bits: int = 8
+    attention: AttentionName = "streaming"
+    heads: int = 1
+    context: int = 4
+    position: bool = False
     seed: int = 0
     expert_steps: int | None = None
     imitation: Imitation = field(
-        default_factory=lambda: Imitation(rounds=7, lanes=32, steps=200, updates=60, batch=64)
+        default_factory=lambda: Imitation(rounds=7, lanes=32, steps=200, updates=120, batch=64)
     )
 
 
@@ -98,7 +103,9 @@ def _train(options: SequenceTraining, output: Path, command: str) -> Trained:
     env = make_env(options.env)
     check_spaces(env)
     # What is wrong with the options, and whether the network fits the chip, is said now.
-    of_policy(_policy(options, _semantics(options, env, _blank(env)))).program()
+    policy = _policy(options, _semantics(options, env, _blank(env)))
+    if options.attention in ON_CHIP:
+        of_policy(policy).program()
     teacher = options.teacher or options.env
     discrete = isinstance(env.action_space, gym.spaces.Discrete)
     recipe = expert_recipe(teacher, discrete=discrete, steps=options.expert_steps)
@@ -173,6 +180,11 @@ def _config(options: SequenceTraining, inputs: int, outputs: int) -> Transformer
         hidden=options.hidden,
         blocks=options.blocks,
         weight_bits=options.weight_bits,
+        attention=options.attention,
+        heads=options.heads,
+        context=options.context,
+        ticks=options.ticks,
+        position=options.position,
     )
 
 
