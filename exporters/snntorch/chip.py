@@ -9,9 +9,15 @@ import numpy as np
 from exporters.snntorch.layers import Part, Site, array, layer
 from exporters.snntorch.maps import linear
 from exporters.snntorch.neurons import integrator, spiking
-from strl.ir.maps import Linear
+from strl.errors import ModelError
+from strl.ir.maps import Linear, Scale
 from strl.ir.neurons import LIF
-from strl.policies.chip_layers import ChipLeaky, ChipLinear
+from strl.policies.attention import CountedProduct, GatedCount, GradedKey, TernaryValue
+from strl.policies.chip_layers import ChipLeaky, ChipLinear, ChipScale
+
+NEURONS_ADD = (
+    "neurons add weights; attention='sdsa' and 'streaming' need no more, this one is to compare with"
+)
 
 
 @layer(ChipLinear)
@@ -24,6 +30,11 @@ def chip_linear(module: ChipLinear, site: Site) -> Part:
     return Part.of(replace(node, weight=array(module.stored_weight), bias=bias))
 
 
+@layer(ChipScale)
+def chip_scale(module: ChipScale, site: Site) -> Part:
+    return Part.of(Scale(scale=array(module.stored_weight)))
+
+
 @layer(ChipLeaky)
 def chip_leaky(module: ChipLeaky, site: Site) -> Part:
     kept = np.broadcast_to(array(module.retention), site.shape).copy()
@@ -32,3 +43,24 @@ def chip_leaky(module: ChipLeaky, site: Site) -> Part:
     assert isinstance(node, LIF)
     node = replace(node, grain=module.grain, floor=module.floor)
     return Part(nodes={"": node}, spikes=made.spikes, twin=integrator(node) if module.silent else None)
+
+
+@layer(CountedProduct)
+def counted_product(module: CountedProduct, site: Site) -> Part:
+    raise ModelError("(Q Kᵀ) V is an integer product: counts of spikes times spikes", hint=NEURONS_ADD)
+
+
+@layer(GatedCount)
+def gated_count(module: GatedCount, site: Site) -> Part:
+    raise ModelError(
+        "Q ⊙ Σ K is an integer product: a spike times a count, before any neuron", hint=NEURONS_ADD
+    )
+
+
+@layer(GradedKey, TernaryValue)
+def graded_message(module: GradedKey | TernaryValue, site: Site) -> Part:
+    raise ModelError(
+        "graded K (ReLU) and ternary V (−1, 0, 1) are messages that Loihi 1 has not; a Loihi 2 could send "
+        "them, of which no layer here makes use",
+        hint=NEURONS_ADD,
+    )

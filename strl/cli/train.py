@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from strl.training.train import Trained
 
 OF_ALL = ("hidden", "ticks", "expert_steps")
+OF_ATTENTION = ("attention", "heads", "context", "position")
 OF_ONE: Mapping[str, tuple[str, ...]] = {
     "mlp": ("encoder", "encoder_option", "neuron", "alpha", "beta", "readout"),
-    "transformer": ("width", "blocks", "weight_bits", "teacher"),
+    "transformer": ("width", "blocks", "weight_bits", "teacher", *OF_ATTENTION),
 }
 """What can be told of every architecture, and of one alone."""
 
@@ -36,6 +37,21 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--teacher", metavar="ID", help="environment in which a transformer's expert sees what it does not"
+    )
+    parser.add_argument(
+        "--attention",
+        metavar="NAME",
+        help="streaming (default) or sdsa; to compare with and not for a chip: ssa, a2os2a, sasa",
+    )
+    parser.add_argument("--heads", type=int, metavar="N", help="of ssa and a2os2a (default: 1)")
+    parser.add_argument(
+        "--context", type=int, metavar="K", help="decisions in an attention's window (default: 4)"
+    )
+    parser.add_argument(
+        "--position",
+        action="store_true",
+        default=None,
+        help="a window learns what each of its decisions is worth",
     )
     parser.add_argument("--encoder", metavar="KIND", help="direct, rate, latency, population or sign-split")
     parser.add_argument(
@@ -101,6 +117,8 @@ def _offline(args: argparse.Namespace, given: dict[str, Any], learning: Mapping[
 
     for name in {"teacher", "expert_steps", "rounds"} & {*given, *learning}:
         raise UsageError(f"--{name.replace('_', '-')}: {args.env} is learned from data of an optimal expert")
+    for name in {*OF_ATTENTION} & {*given}:
+        raise UsageError(f"--{name}: {args.env} is learned with streaming attention")
     options = configure_maze(args.env, seed=args.seed, given=given, offline=learning)
     return lambda output, command: train_maze(options, output, command=command)
 

@@ -59,10 +59,24 @@ class ChipLinear(nn.Linear):
         return None if self.bias is None else self._stored(self.bias, 1.0)
 
     def _stored(self, values: Tensor, unit: float) -> Tensor:
-        most = 2 ** (self.weight_bits - 1) - 1
-        largest = values.detach().abs().amax().clamp(min=2.0**-20)
-        step = torch.exp2(torch.ceil(torch.log2(largest / most))).clamp(min=1 / (self.scale * unit))
-        return _through(values, torch.clamp(torch.round(values.detach() / step), -most, most) * step)
+        return _stored(values, self.weight_bits, 1 / (self.scale * unit))
+
+
+class ChipScale(nn.Module):
+    """A learned factor for each channel, of few bits as ``ChipLinear``'s weights; 1 at first."""
+
+    def __init__(self, size: int, *, weight_bits: int = 8) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.weight_bits = weight_bits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.stored_weight
+
+    @property
+    def stored_weight(self) -> Tensor:
+        """What the chip keeps of the factors, with their gradient."""
+        return _stored(self.weight, self.weight_bits, 1 / SCALE)
 
 
 class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
@@ -113,6 +127,14 @@ class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
     def _base_state_function(self, input_: Tensor) -> Tensor:
         v: Tensor = _truncated(self.retention * self.mem, self.grain) + input_
         return v.clamp(min=self.floor)
+
+
+def _stored(values: Tensor, weight_bits: int, least: float) -> Tensor:
+    """Rounded to steps of a power of two, at least ``least``, of which no value is more than fit."""
+    most = 2 ** (weight_bits - 1) - 1
+    largest = values.detach().abs().amax().clamp(min=2.0**-20)
+    step = torch.exp2(torch.ceil(torch.log2(largest / most))).clamp(min=least)
+    return _through(values, torch.clamp(torch.round(values.detach() / step), -most, most) * step)
 
 
 def _through(value: Tensor, rounded: Tensor) -> Tensor:

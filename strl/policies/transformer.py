@@ -9,6 +9,8 @@ One call is one tick of one token. A block adds what attention and a spiking MLP
 N are leaky neurons, M neurons whose learned retention holds what was attended to before: the causal running
 sum of K ⊙ V, so that a decision costs the same whatever the length of its context. ⊙ of spikes is AND, a
 neuron that forgets. Everything is an integer LIF on a chip, and nothing but that.
+
+Other attentions than this one stand in ``strl.policies.attention``, by name.
 """
 
 from __future__ import annotations
@@ -21,13 +23,16 @@ import torch
 from torch import Tensor, nn
 
 from strl.errors import ModelError
+from strl.policies.attention import KINDS, AttentionName, neurons
 from strl.policies.chip_layers import ChipLeaky, ChipLinear
-from strl.policies.modules import Product, Sum
+from strl.policies.modules import Sum
+from strl.registry import suggest
 
 READ_SCALE = 2.0**7
 """Chip units of one unit of the read-out, whose potential must stay in range whatever it adds up to."""
 MAX_WIDTH = 1024
 MAX_BLOCKS = 16
+MAX_CONTEXT = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,11 @@ class TransformerConfig:
         readout_beta: retention of the last layer, which never spikes.
         weight_bits: of every weight and bias, 2..8.
         input_unit: what one level of the encoder is, see ``strl.codecs.Encoder``.
+        attention: of ``strl.policies.attention``.
+        heads: into which ``ssa`` and ``a2os2a`` split their scores; the others go channel by channel.
+        context: K, decisions that an attention with a window sees; ``streaming`` has none.
+        ticks: of a decision that are driven, ``depth`` quiet ones after them; a window goes by their sum.
+        position: a window learns what each of its tokens is worth.
     """
 
     inputs: int
@@ -56,6 +66,11 @@ class TransformerConfig:
     readout_beta: float = 0.9
     weight_bits: int = 8
     input_unit: float = 1.0
+    attention: AttentionName = "streaming"
+    heads: int = 1
+    context: int = 4
+    ticks: int = 4
+    position: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "memory", tuple(self.memory))
@@ -75,38 +90,37 @@ class TransformerConfig:
                 raise ModelError(f"transformer: {name} = {value!r}, must be at least 0 and below 1")
         if not isinstance(self.input_unit, int | float) or not 0 < self.input_unit < math.inf:
             raise ModelError(f"transformer: input_unit = {self.input_unit!r}, must be above 0")
+        self._check_attention()
+
+    def _check_attention(self) -> None:
+        if self.attention not in KINDS:
+            hint = suggest(str(self.attention), KINDS)
+            raise ModelError(f"transformer: attention = {self.attention!r} is unknown", hint=hint)
+        for name, most in (("heads", self.width), ("context", MAX_CONTEXT), ("ticks", 4096)):
+            _whole(name, getattr(self, name), 1, most)
+        if self.width % self.heads:
+            raise ModelError(f"transformer: heads = {self.heads}, must divide the width {self.width}")
+        if not isinstance(self.position, bool):
+            raise ModelError(f"transformer: position = {self.position!r}, must be true or false")
+        if self.position and self.attention == "streaming":
+            raise ModelError(
+                "transformer: position is of a window, and attention 'streaming' has none",
+                hint="its memories' retention, which is learned, says how long ago something was",
+            )
 
     @property
     def depth(self) -> int:
         """Ticks from an input to the read-out on a chip, and so the rest that a carried state needs."""
         return 7 * self.blocks + 2
 
+    @property
+    def period(self) -> int:
+        """Ticks from one decision to the next."""
+        return self.ticks + self.depth
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {**asdict(self), "memory": list(self.memory)}
-
-
-class Attention(nn.Module):
-    """Streaming attention: stream and its spikes in, what it adds to the stream out; [batch, width] each."""
-
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        width, bits = config.width, config.weight_bits
-        self.query_in = ChipLinear(width, width, bias=False, weight_bits=bits)
-        self.key_in = ChipLinear(width, width, bias=False, weight_bits=bits)
-        self.value_in = ChipLinear(width, width, bias=False, weight_bits=bits)
-        self.query, self.key, self.value = (_neurons(width, config.beta) for _ in range(3))
-        self.bind, self.ask = Product(), Product()
-        # A threshold of 2 spikes: one AND is not yet a memory.
-        self.memory = ChipLeaky(torch.linspace(*config.memory, width), 2.0, learn_beta=True)
-        self.out = ChipLinear(width, width, weight_bits=bits)
-
-    def forward(self, spikes: Tensor) -> Tensor:
-        query = self.query(self.query_in(spikes))
-        key, value = self.key(self.key_in(spikes)), self.value(self.value_in(spikes))
-        memory = self.memory(self.bind(key, value))
-        added: Tensor = self.out(self.ask(query, memory))
-        return added
 
 
 class Block(nn.Module):
@@ -115,12 +129,12 @@ class Block(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width, bits = config.width, config.weight_bits
-        self.token = _neurons(width, config.beta)
-        self.attention = Attention(config)
+        self.token = neurons(width, config.beta)
+        self.attention = KINDS[config.attention](config)
         self.attended = Sum()
-        self.up_in = _neurons(width, config.beta)
+        self.up_in = neurons(width, config.beta)
         self.up = ChipLinear(width, config.hidden, weight_bits=bits)
-        self.hidden = _neurons(config.hidden, config.beta)
+        self.hidden = neurons(config.hidden, config.beta)
         self.down = ChipLinear(config.hidden, width, weight_bits=bits)
         self.transformed = Sum()
 
@@ -144,7 +158,7 @@ class SpikingTransformer(nn.Module):
             config.inputs, config.width, weight_bits=config.weight_bits, unit=config.input_unit
         )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
-        self.last = _neurons(config.width, config.beta)
+        self.last = neurons(config.width, config.beta)
         self.head = ChipLinear(config.width, config.outputs, weight_bits=config.weight_bits, scale=READ_SCALE)
         self.out = ChipLeaky(
             torch.full((config.outputs,), config.readout_beta), silent=True, scale=READ_SCALE
@@ -156,10 +170,6 @@ class SpikingTransformer(nn.Module):
             stream = block(stream)
         read: Tensor = self.out(self.head(self.last(stream)))
         return read
-
-
-def _neurons(size: int, beta: float) -> ChipLeaky:
-    return ChipLeaky(torch.full((size,), beta), learn_beta=True)
 
 
 def _whole(name: str, value: object, least: int, most: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numba
@@ -17,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from strl.policies.attention import OverTicks
 from strl.policies.chip_layers import ChipLeaky, ChipLinear
 
 Array = NDArray[Any]
@@ -34,15 +36,20 @@ def over_ticks(module: nn.Module, starts: Tensor, *, ticks: int, rest: int) -> I
         starts: bool [decisions, lanes], where everything before is forgotten.
         ticks, rest: driven and quiet ticks of a decision.
     """
-    layers = [part for part in module.modules() if isinstance(part, ChipLeaky | ChipLinear)]
+    layers = [part for part in module.modules() if isinstance(part, ChipLeaky | ChipLinear | OverTicks)]
     for layer in layers:
-        shadow = _linear(layer) if isinstance(layer, ChipLinear) else _leaky(layer, starts, ticks, rest)
-        layer.__dict__["forward"] = shadow
+        layer.__dict__["forward"] = _shadow(layer, starts, ticks, rest)
     try:
         yield
     finally:
         for layer in layers:
             del layer.__dict__["forward"]
+
+
+def _shadow(layer: ChipLeaky | ChipLinear | OverTicks, starts: Tensor, ticks: int, rest: int) -> Any:
+    if isinstance(layer, OverTicks):
+        return partial(layer.over, starts=starts, ticks=ticks, rest=rest)
+    return _linear(layer) if isinstance(layer, ChipLinear) else _leaky(layer, starts, ticks, rest)
 
 
 def _linear(layer: ChipLinear) -> Any:
