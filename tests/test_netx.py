@@ -262,7 +262,7 @@ def test_a_loop_in_a_policy_that_resets_is_refused() -> None:
         lower(replace(made, synapses=(*made.synapses, loop)))
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", [name for name in shipped() if name.endswith("-mlp")])  # layers in a row
 def test_shipped_policies(name: str, tmp_path: Path) -> None:
     subject = resolve(name)
     artefact = replace(subject.artefact, compiled=subject.compiled("loihi1-netx"))

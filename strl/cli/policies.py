@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -20,10 +22,9 @@ def run(args: argparse.Namespace) -> int:
     for name, path in shipped().items():
         entry = header(path)
         record, architecture = entry["record"], entry["architecture"]
-        widths = [architecture["inputs"], *architecture["hidden"], architecture["outputs"]]
         found[name] = {
             "env": entry["semantics"]["environment"]["id"],
-            "network": "-".join(map(str, widths)),
+            "network": _network(architecture),
             "ticks": entry["semantics"]["ticks"],
             "encoder": entry["semantics"]["encoder"]["kind"],
             "float_iqm": record.get("returns", {}).get("test_iqm"),
@@ -36,3 +37,11 @@ def run(args: argparse.Namespace) -> int:
         say(f"{name}: {facts['env']}, {facts['network']} neurons, T = {facts['ticks']}, {facts['encoder']}")
         say(f"    float IQM {facts['float_iqm']:.6g} over 100 seeds; made by: {facts['command']}")
     return 0
+
+
+def _network(architecture: Mapping[str, Any]) -> str:
+    """Neurons of each layer; of a transformer the stream's channels, and its blocks' hidden neurons."""
+    inner = architecture["hidden"]
+    if architecture["kind"] == "transformer":
+        inner = [f"{architecture['width']}({inner})×{architecture['blocks']}"]
+    return "-".join(map(str, [architecture["inputs"], *inner, architecture["outputs"]]))
