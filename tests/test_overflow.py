@@ -7,11 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hardware_sims.loihi import definition
+from hardware_sims.loihi.backend import LoihiBackend
 from hardware_sims.loihi.definition import DefinitionBackend
-from strl.chip.overflow import CURRENT_MAX, SUM_MAX, bounds
+from strl.chip.overflow import CURRENT_MAX, SUM_MAX, bounds, risks
+from strl.chip.program import Program
+from strl.chip.strict import StrictBackend
+from strl.errors import ChipError
 from strl.quantize import Population, Source, Synapse
+from strl.quantize.network import ReadoutWindow, Schedule, WindowKind
 from strl.quantize.neurons import Lif
 from strl.testing import KINDS, random_program, random_spikes
 
@@ -62,3 +68,61 @@ def test_what_can_overflow_is_named() -> None:
     }
     quiet = {"worst": 2_560_000.0, "neuron": 1, "limit": CURRENT_MAX, "can_exceed": 0, "beyond": {}}
     assert found["current"] == quiet
+
+
+def _one(value: int) -> NDArray[np.int32]:
+    return np.array([value], np.int32)
+
+
+def read_alone(kind: WindowKind, *, offset: int, window: tuple[int, int], vth: int) -> Program:
+    """One neuron that adds up its input of a decision of 8 ticks, and is read."""
+    return replace(
+        random_program(0),
+        populations=(
+            Population(name="in", size=1, kind=Source()),
+            Population(name="out", size=1, offset=offset, kind=Lif(du=_one(4095), dv=_one(0), vth=_one(vth))),
+        ),
+        synapses=(Synapse(name="w", pre="in", post="out", weight=np.array([[2]])),),
+        placement=(),
+        schedule=Schedule(ticks=8, total=8, state="reset"),
+        readout=ReadoutWindow(population="out", kind=kind, start=window[0], stop=window[1], unit=1.0),
+    )
+
+
+@pytest.mark.parametrize("offset", range(8))
+@pytest.mark.parametrize(
+    ("kind", "window"), [("membrane", (0, 5)), ("potential", (2, 5)), ("potential", (0, 8))]
+)
+def test_what_is_read_before_the_reset_is_as_old_as_a_decision(
+    kind: WindowKind, window: tuple[int, int], offset: int
+) -> None:
+    program = read_alone(kind, offset=offset, window=window, vth=131071)
+    session = DefinitionBackend().load(program)
+    for _ in range(3):
+        read = session.run(np.ones((8, 1, 1), np.uint8)).readout
+    # A tick adds 128; what arrives at the reset itself is dropped where it stems from before it.
+    assert bounds(program)["out"].potential - read.max() in (0, 128)
+
+
+def test_a_potential_read_before_the_reset_is_no_proof() -> None:
+    program = read_alone("potential", offset=4, window=(2, 5), vth=6)
+    assert [risk.what for risk in risks(program)] == ["membrane"]
+    session = StrictBackend(LoihiBackend()).load(program)
+    session.run(np.ones((8, 1, 1), np.uint8))
+    with pytest.raises(ChipError, match="would behave differently"):
+        session.run(np.ones((8, 1, 1), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"offset": 8}, r"^out: begins at tick 8, must be 0\.\.7"),
+        ({"offset": -1}, r"^out: begins at tick -1, must be 0\.\.7"),
+        ({"window": (0, 9)}, r"a decision has 8 ticks, its read-out is 0\.\.9"),
+        ({"window": (5, 4)}, r"a decision has 8 ticks, its read-out is 5\.\.4"),
+    ],
+)
+def test_a_program_lies_within_a_decision(change: dict[str, Any], reason: str) -> None:
+    """A population that begins later would never be cleared, and backends would differ."""
+    with pytest.raises(ChipError, match=reason):
+        read_alone("membrane", **{"offset": 1, "window": (0, 5), "vth": 9, **change})

@@ -209,13 +209,20 @@ def _state(amount: Float, population: Population, program: Program) -> tuple[Flo
     kind = population.kind
     if not isinstance(kind, Lif | Ternary):
         return np.zeros(population.size), np.zeros(population.size)
-    ticks, read = np.inf, np.inf
+    lives, read = np.inf, np.inf
     if program.schedule.state == "reset":
-        ticks = read = program.schedule.total
+        lives = read = program.schedule.total
         if program.readout.population == population.name:
-            read = max(program.readout.stop - population.offset, 0) or ticks
-    current = _sustained(amount, (4095 - kind.du) / 4096, ticks)
-    return current, _sustained(current, (4096 - kind.dv) / 4096, min(ticks, read))
+            read = _age(population, program)
+    current = _sustained(amount, (4095 - kind.du) / 4096, lives)
+    return current, _sustained(current, (4096 - kind.dv) / 4096, read)
+
+
+def _age(population: Population, program: Program) -> int:
+    """For how many ticks the oldest potential has lived that is read."""
+    total = program.schedule.total
+    # What is read before the population's reset has lived since that of the decision before.
+    return max(((tick - population.offset) % total + 1 for tick in program.readout.probed), default=total)
 
 
 def _sustained(amount: Float, kept: Float, ticks: float) -> Float:

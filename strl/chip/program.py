@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,11 +61,7 @@ class Program(Content):
                 f"{self.chip.name}: has no arithmetic {self.arithmetic!r}, only "
                 f"{', '.join(self.chip.arithmetics)}"
             )
-        if self.readout.stop > self.schedule.total or self.schedule.ticks > self.schedule.total:
-            raise ChipError(
-                f"schedule: a decision has {self.schedule.total} ticks, "
-                f"its read-out ends at {self.readout.stop}"
-            )
+        _check_ticks(self.populations, self.schedule, self.readout)
 
     @property
     def digest(self) -> str:
@@ -121,3 +117,24 @@ class Program(Content):
             return np.ascontiguousarray(levels, dtype=self.message)
         sent = [levels if plane is None else (levels >> plane) & 1 for plane in planes]
         return np.asarray(np.concatenate(sent, axis=-1), dtype=self.message)
+
+
+def _check_ticks(populations: Iterable[Population], schedule: Schedule, readout: ReadoutWindow) -> None:
+    """Every population begins, and the read-out ends, within a decision.
+
+    Raises:
+        ChipError: one does not; says which.
+    """
+    total = schedule.total
+    if not 1 <= schedule.ticks <= total:
+        raise ChipError(f"schedule: {schedule.ticks} driven ticks, must be 1..{total}, those of a decision")
+    if not 0 <= readout.start <= readout.stop <= total:
+        raise ChipError(
+            f"schedule: a decision has {total} ticks, its read-out is {readout.start}..{readout.stop}"
+        )
+    for population in populations:
+        if not 0 <= population.offset < total:
+            raise ChipError(
+                f"{population.name}: begins at tick {population.offset}, must be 0..{total - 1}, "
+                "the ticks of a decision"
+            )
