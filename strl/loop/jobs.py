@@ -77,7 +77,7 @@ def play_apart(
     Args:
         agent: makes the agent of a worker, from the number of its slots.
         environment: every slot makes an instance of it.
-        seeds: one an episode.
+        seeds: one an episode; without any no process is begun.
         jobs: processes, at most one an episode.
         batch: slots of each.
         follower: makes the agent in the shadow of the one that plays, if there shall be one.
@@ -88,6 +88,8 @@ def play_apart(
         StrlError: what a worker raised, or that it died, with the seeds it was at. Episodes that ended
             before, in any worker, are yielded first.
     """
+    if not seeds:
+        return
     spec = gymnasium.registry.get(environment.id)
     task = _packed(Task(agent=agent, environment=environment, spec=spec, batch=batch, follower=follower))
     waiting = deque(seeds)
