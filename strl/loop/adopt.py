@@ -45,12 +45,9 @@ def adopted(subject: Subject, env: str, ticks: int | None = None) -> Subject:
         raise UsageError(
             f"{subject.name}: has a codec and an environment of its own, --env is for bare networks"
         )
-    world = Environment(id=env).make()
-    try:
+    with Environment(id=env).opened() as world:
         encode, decode, measured = _codec(world)
         spec = environment_spec(env, world)
-    finally:
-        world.close()
     network, kind = _readable(subject.network)
     semantics = Semantics(
         ticks=TICKS if ticks is None else ticks,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from gymnasium import spaces
 
 from strl.chip.codec import check_first
 from strl.environments import register
-from strl.errors import EnvironmentFault, UsageError
+from strl.errors import EnvironmentFault, StrlError, UsageError
 from strl.ir.semantics import EnvironmentSpec, Semantics
 from strl.loop.film import filmed
 from strl.registry import suggest
@@ -57,6 +58,30 @@ class Environment:
             world = gymnasium.wrappers.FlattenObservation(world)
         return world if self.video is None else filmed(world, self.id, self.video)
 
+    @contextmanager
+    def opened(self) -> Iterator[World]:
+        """A fresh instance, closed in the end.
+
+        Raises:
+            EnvironmentFault: as ``make``; or it fails to close, unless something else was raised before.
+        """
+        world = self.make()
+        try:
+            yield world
+        except BaseException:
+            with suppress(Exception, SystemExit):
+                world.close()
+            raise
+        try:
+            world.close()
+        except StrlError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise EnvironmentFault(
+                f"{self.id}, close: the environment raised {_brief(error)}",
+                hint="the fault is in the environment",
+            ) from error
+
 
 def environment(semantics: Semantics, asked: Environment | str | None = None) -> Environment:
     """The environment a policy shall run in: its own, or the one asked for.
@@ -79,13 +104,10 @@ def environment(semantics: Semantics, asked: Environment | str | None = None) ->
         chosen = Environment(id=name, kwargs=made_for.kwargs if name == made_for.id else {})
     if not chosen.id:
         raise UsageError("the policy names no environment", hint="give one with --env ID")
-    world = chosen.make()
-    try:
+    with chosen.opened() as world:
         check_spaces(chosen.id, world, made_for)
         if isinstance(world.action_space, spaces.Discrete):
             check_first(semantics, int(world.action_space.start))
-    finally:
-        world.close()
     return chosen
 
 

@@ -10,7 +10,7 @@ import hashlib
 import math
 import time
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from itertools import islice
 from typing import Any, Protocol
 
@@ -76,7 +76,7 @@ def play(
 
     Raises:
         EnvironmentFault: an environment fails, or gives what is not a number; names environment, seed and
-            step. Episodes that ended before are yielded first.
+            step. Episodes that ended before are yielded first, so are all before one that fails to close.
     """
     waiting = iter(seeds)
     first = list(islice(waiting, agent.batch))
@@ -84,7 +84,7 @@ def play(
         return
     clock = time.perf_counter()
     with ExitStack() as stack:
-        worlds = [stack.enter_context(closing(environment.make())) for _ in first]
+        worlds = [stack.enter_context(environment.opened()) for _ in first]
         live = [_Slot(k, world) for k, world in enumerate(worlds)]
         space = worlds[0].action_space
         observations = np.zeros((agent.batch, *agent.semantics.environment.observation_shape))
