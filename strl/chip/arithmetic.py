@@ -71,8 +71,6 @@ def _foreign(population: Population) -> str | None:
         return "sends several spikes in a tick"
     if kind.inclusive:
         return "spikes at its threshold"
-    if kind.inclusive:
-        return "spikes at its threshold"
     return "resets a tick late" if kind.reset_delay else None
 
 
