@@ -24,15 +24,15 @@ class StrlError(Exception):
     """Base of every error that strl raises on purpose.
 
     Args:
-        message: where, value, limit; one sentence.
+        message: where, value, limit; one sentence. What quotes others on several lines becomes one line.
         hint: what the user can do about it; one sentence, may be empty.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = " ".join(line.strip() for line in message.splitlines())
+        super().__init__(self.message)
         self.hint = hint
 
     def __str__(self) -> str:

@@ -31,6 +31,10 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if sys.stderr is None:  # closed by who started us: nobody reads what is said there
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as we run
+    if sys.stdout is None:
+        return _fail("standard output is closed\n  hint: send it to a file or to /dev/null", 1)
     try:
         args = _parse(arguments)
         code = int(args.command_run(args))

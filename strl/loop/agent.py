@@ -124,7 +124,10 @@ class Agent(ABC):
         """Observations [n, *shape], n ≤ batch, and whether it was a single one."""
         shape = self.semantics.environment.observation_shape
         try:
-            values = np.asarray(observation, dtype=np.float64)
+            given = np.asarray(observation)
+            if given.dtype.kind not in "biufO":
+                raise TypeError(f"they are {given.dtype}")
+            values = np.asarray(given, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise UsageError(f"predict: observations must be arrays of numbers: {error}") from error
         if not np.isfinite(values).all():

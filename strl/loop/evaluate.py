@@ -37,6 +37,9 @@ SLOTS: Mapping[str, int] = {
 }
 """Slots that pay off, by backend; every other one runs a single slot unless told."""
 
+EPISODES_MAX = 1_000_000
+"""Most episodes of a run, which all are held until it is summed up."""
+
 Progress = Callable[[EpisodeResult], None]
 
 
@@ -128,7 +131,7 @@ def evaluate(
     Args:
         entrant: what is run, and on what.
         env: an environment or its id; the policy's own where it is not given.
-        episodes: how many, ≥ 1.
+        episodes: how many, 1..``EPISODES_MAX``.
         batch: episodes side by side in a process; has no influence on any result.
         jobs: processes that play them, see ``strl.loop.jobs``; nor has this.
         output: directory that keeps finished episodes, and continues them when it is given again.
@@ -142,8 +145,10 @@ def evaluate(
         BackendError, ChipError, ModelError: the program cannot be made or run.
         StrlError: ``output`` cannot be written.
     """
-    if episodes < 1 or seed < 0:
-        raise UsageError(f"episodes = {episodes}, seed = {seed}: must be at least 1 and at least 0")
+    if not 1 <= episodes <= EPISODES_MAX:
+        raise UsageError(f"episodes = {episodes}, must be 1..{EPISODES_MAX}")
+    if seed < 0:
+        raise UsageError(f"seed = {seed}, must be at least 0")
     if jobs < 1:
         raise UsageError(f"jobs = {jobs}, must be at least 1")
     world = environment(entrant.semantics, env)
