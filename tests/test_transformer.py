@@ -26,8 +26,10 @@ LOIHI = chip("loihi1")
 GRAIN = 1 / (64 * SCALE)
 
 
-def transformer(*, seed: int = 0, blocks: int = 1, weight_bits: int = 8, gain: float = 4.0) -> SpikingPolicy:
-    """One with random weights, strong enough that all of its neurons spike."""
+def transformer(
+    *, seed: int = 0, blocks: int = 1, weight_bits: int = 8, gain: float = 4.0, **given: Any
+) -> SpikingPolicy:
+    """One with random weights, strong enough that all of its neurons spike; ``given`` goes to its config."""
     env = Environment(id=ENV).make()
     low, high = [-1.0] * 4, [1.0] * 4
     encode, decode = default_codec(
@@ -41,6 +43,7 @@ def transformer(*, seed: int = 0, blocks: int = 1, weight_bits: int = 8, gain: f
         blocks=blocks,
         weight_bits=weight_bits,
         input_unit=encode.unit,
+        **given,
     )
     torch.manual_seed(seed)
     module = SpikingTransformer(config)
@@ -104,17 +107,21 @@ class TestChipLayers:
 def test_the_chip_equals_the_network_spike_for_spike_across_decisions(
     blocks: int, bits: int, gain: float
 ) -> None:
-    policy = transformer(seed=bits, blocks=blocks, weight_bits=bits, gain=gain)
+    chip_equals_network(transformer(seed=bits, blocks=blocks, weight_bits=bits, gain=gain), strong=gain > 4)
+
+
+def chip_equals_network(policy: SpikingPolicy, *, strong: bool = False, decisions: int = 60) -> None:
+    """Module, network and chip give the same spikes, and every population gives some."""
     network, proof = frontend()(policy)
     assert proof["mismatches"] == 0
-    program = compile_network(network, policy.semantics, LOIHI, weight_bits=bits).program
+    program = compile_network(network, policy.semantics, LOIHI, weight_bits=policy.weight_bits).program
     batch, rng = 4, np.random.default_rng(0)
     ours, theirs = ChipAgent(program, "loihi", batch), FloatAgent(network, policy.semantics, batch)
     spiked: dict[str, int] = {}
     for agent in (ours, theirs):
         agent.reset(range(batch), [np.random.default_rng(k) for k in range(batch)])
-    for decision in range(60):
-        x = rng.uniform(-1, 1, (batch, 4)) if gain == 4 else rng.choice([-1.0, 1.0], (batch, 4))
+    for decision in range(decisions):
+        x = rng.choice([-1.0, 1.0], (batch, 4)) if strong else rng.uniform(-1, 1, (batch, 4))
         assert np.array_equal(ours.act(x), theirs.act(x)), f"decision {decision}"
         for name, columns in theirs.populations.items():
             late, quiet = ours.offsets[name], theirs.raster[:, :, columns]

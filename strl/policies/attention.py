@@ -283,6 +283,9 @@ class TernaryValue(OverTicks):
         self.mem = torch.zeros(0)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self._tick(x)
+
+    def _tick(self, x: Tensor) -> Tensor:
         before = self.mem if self.mem.shape == x.shape else torch.zeros_like(x)
         v = self.beta.clamp(0, 1) * before + x
         spikes: Tensor = self._fire(v - 1) - self._fire(-v - 1)
@@ -297,7 +300,7 @@ class TernaryValue(OverTicks):
         for tick, now in enumerate(x):
             if tick % ticks == 0:
                 self.mem = self.mem * ~starts[tick // ticks, :, None]
-            spikes.append(self.forward(now))
+            spikes.append(self._tick(now))
             if tick % ticks == ticks - 1:
                 self.mem = self.mem * self.beta.clamp(0, 1) ** rest
         self.mem = self.mem.detach()
