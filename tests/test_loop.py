@@ -266,7 +266,7 @@ def test_a_policy_without_an_environment_asks_for_one() -> None:
 
 @pytest.mark.parametrize("options", [{"episodes": 0}, {"seed": -1}, {"batch": 0}])
 def test_numbers_that_make_no_sense(options: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match="at least"):
+    with pytest.raises(UsageError, match="must be"):
         ran(pole(), "loihi", **options)
 
 

@@ -12,7 +12,7 @@ import pytest
 from nir_files import Nodes, into, lifs, line, out, write
 
 from strl.cli import main
-from strl.errors import UsageError
+from strl.errors import ChipError, ModelError, UsageError
 from strl.loop.adopt import adopted
 from strl.loop.arrays import read_array, write_arrays
 from strl.loop.simulate import simulate_float
@@ -132,6 +132,69 @@ class TestSimulate:
         np.save(tmp_path / "in.npy", values, allow_pickle=True)
         with pytest.raises(UsageError, match=message):
             simulate_float(resolve(str(model)), read_array(tmp_path / "in.npy"))
+
+    @pytest.mark.parametrize("output", ["", ".", "/", "made"])
+    def test_an_output_that_is_a_folder(
+        self, output: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "made").mkdir()
+        np.save(tmp_path / "in.npy", np.ones((2, 3)))
+        where = str(tmp_path / "made") if output == "made" else output
+        assert main(["simulate", str(model), "--input", str(tmp_path / "in.npy"), "-o", where]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "cannot be written: it is a folder\n  hint: name a file" in err
+        with pytest.raises(UsageError, match="is a folder"):
+            write_arrays(Path(where), {"x": np.ones(2)})
+        assert not list((tmp_path / "made").iterdir())
+
+    @pytest.mark.parametrize(
+        ("option", "said"),
+        [
+            (["--input-unit", "0"], "--input-unit = 0, must be"),
+            (["--input-unit", "nan"], "--input-unit = nan, must be"),
+            (["--input-unit", "inf"], "--input-unit = inf, must be"),
+            (["--input-unit", "1e-320"], "--input-unit = 9.99989e-321, must be"),
+            (["--input-unit", "1e300"], "must be 7.88861e-31 to 1.26765e+30"),
+            (["--input-bits", "0"], "--input-bits = 0, must be 1..15"),
+        ],
+    )
+    def test_units_and_bits_that_cannot_be(
+        self, option: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        bare = str(line(tmp_path / "y.nir", (3,), (3,), lifs(3)))
+        np.save(tmp_path / "in.npy", np.ones((2, 3)))
+        given = ["simulate", bare, "--producer", "snntorch", "--input", str(tmp_path / "in.npy")]
+        assert main([*given, "--backend", "loihi", *option]) == UsageError.exit_code
+        assert said in capsys.readouterr().err
+
+    @pytest.mark.parametrize("backend", ["float", "loihi"])
+    @pytest.mark.parametrize("value", [1e308, -1e31, 5e-324, 1e-31, 2.0**100, 2.0**-100, 0.0])
+    def test_inputs_of_every_size(
+        self, value: float, backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Refused where they are beyond what is computed with, else an answer that is finite."""
+        bare = str(line(tmp_path / "y.nir", (3,), (3,), lifs(3)))
+        np.save(tmp_path / "in.npy", np.full((2, 3), value))
+        given = ["simulate", bare, "--producer", "snntorch", "--input", str(tmp_path / "in.npy"), "--json"]
+        code = main([*given, "--backend", backend])
+        out, err = capsys.readouterr()
+        small = backend == "loihi" and 0 < value < 2.0**-100
+        if abs(value) > 2.0**100 or small:
+            assert code == UsageError.exit_code
+            assert "scale the input" in err
+        elif code:
+            assert code in (ChipError.exit_code, ModelError.exit_code)
+        else:
+            assert json.loads(out)["ticks"] == 2
+
+    def test_an_output_beyond_double_precision(self, tmp_path: Path) -> None:
+        scales = [nir.Scale(scale=np.full(3, 1e29)) for _ in range(11)]
+        bare = resolve(str(line(tmp_path / "y.nir", (3,), (3,), *scales)), producer="nir")
+        with pytest.raises(
+            ModelError, match="output 'output' leaves the range of double precision in tick 1"
+        ):
+            simulate_float(bare, np.array([[0.0] * 3, [1.0] * 3]))
 
 
 class TestArrays:

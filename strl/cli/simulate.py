@@ -37,8 +37,10 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from strl.cli.output import emit, note, say
-    from strl.loop.arrays import read_array, write_arrays
+    from strl.loop.arrays import check_file, read_array, write_arrays
 
+    if args.output is not None:
+        check_file(Path(args.output))
     values = read_array(Path(args.input))
     subject = subject_of(args)
     warnings = list(warnings_of(subject))

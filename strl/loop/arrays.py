@@ -58,6 +58,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             f"{path}: there are {len(arrays)} outputs ({', '.join(arrays)}), and a .npy file holds one",
             hint="choose one with --node, or name a .npz file",
         )
+    check_file(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,6 +68,12 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         raise UsageError(f"{path}: cannot be written: {problem.strerror or problem}") from problem
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_file(path: Path) -> None:
+    """Raises UsageError where ``path`` is a folder, and so no name for a file."""
+    if not path.name or path.is_dir():
+        raise UsageError(f"{path}: cannot be written: it is a folder", hint="name a file")
 
 
 def _array(file: BinaryIO, size: int, path: Path) -> NDArray[Any]:

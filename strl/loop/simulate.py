@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from strl.errors import UsageError
+from strl.errors import ModelError, UsageError
 from strl.ir.network import Network, shapes
 from strl.ir.nodes import Output
 from strl.ir.reference import Reference
@@ -15,6 +15,8 @@ from strl.loop.arrays import BYTES_MAX
 from strl.loop.subject import Subject
 
 Float = NDArray[np.float64]
+INPUT_MAX = 2.0**100
+"""Greatest magnitude of an input value; what is beyond may leave the range of double precision on its way."""
 Ticks = Callable[[Iterable[int]], Iterable[int]]
 """Passes tick numbers on; a progress bar is one."""
 
@@ -31,7 +33,9 @@ def simulate_float(subject: Subject, values: Float, *, progress: Ticks = iter) -
         Output's name → [ticks, *its shape].
 
     Raises:
-        UsageError: an input of another shape, or an output too large to hold.
+        UsageError: an input of another shape, with a value beyond ``INPUT_MAX``, or an output too large to
+            hold.
+        ModelError: an output leaves the range of double precision; says which and when.
     """
     network = subject.network
     check_input(network, values)
@@ -45,13 +49,24 @@ def simulate_float(subject: Subject, values: Float, *, progress: Ticks = iter) -
         sent = reference.tick(values[tick][None])
         for name in names:
             outputs[name][tick] = sent[name][0]
+            if not np.isfinite(outputs[name][tick]).all():
+                raise ModelError(
+                    f"output {name!r} leaves the range of double precision in tick {tick}",
+                    hint="make the input smaller, or the network's weights",
+                )
     return outputs
 
 
 def check_input(network: Network, values: Float) -> None:
-    """An input is [ticks, *the network's input shape]; raises ``UsageError`` otherwise."""
+    """An input is [ticks, *the network's input shape], within ``INPUT_MAX``; else raises ``UsageError``."""
     shape = shapes(network)[network.input]
     if values.shape[1:] != shape or not len(values):
         ticks = "ticks"
         wanted = f"[{', '.join([ticks, *map(str, shape)])}]"
         raise UsageError(f"the input has shape {list(values.shape)}, the network takes {wanted}")
+    most = float(np.abs(values).max(initial=0.0))
+    if not most <= INPUT_MAX:
+        raise UsageError(
+            f"the input has a value of magnitude {most:g}, must be at most {INPUT_MAX:g}",
+            hint="scale the input down",
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +15,13 @@ from strl.errors import UsageError
 from strl.ir.network import shapes
 from strl.ir.passes.head import head
 from strl.ir.semantics import MAX_TICKS, open_loop
-from strl.loop.simulate import check_input
+from strl.loop.simulate import INPUT_MAX, check_input
 from strl.loop.subject import Subject
 
 Float = NDArray[np.float64]
+
+UNITS = (1 / INPUT_MAX, INPUT_MAX)
+"""Least and greatest value of level 1."""
 
 
 def as_stream(
@@ -54,6 +56,7 @@ def as_stream(
     network = head(subject.network, output)
     if values is not None:
         check_input(network, values)
+        _check_size(values)
     precision, step = fitting(np.zeros(1) if values is None else values, precision=bits, step=unit)
     meaning = open_loop(
         shapes(network)[network.input],
@@ -69,8 +72,18 @@ def _check(ticks: int | None, bits: int | None, unit: float | None) -> None:
         raise UsageError(f"--ticks = {ticks}, must be 1..{MAX_TICKS}")
     if bits is not None and not 1 <= bits <= PRECISION_MAX:
         raise UsageError(f"--input-bits = {bits}, must be 1..{PRECISION_MAX}")
-    if unit is not None and not 0 < unit < math.inf:
-        raise UsageError(f"--input-unit = {unit}, must be a number above 0")
+    if unit is not None and not UNITS[0] <= unit <= UNITS[1]:
+        raise UsageError(f"--input-unit = {unit:g}, must be {UNITS[0]:g} to {UNITS[1]:g}")
+
+
+def _check_size(values: Float) -> None:
+    """No unit within ``UNITS`` tells values apart that are all smaller."""
+    most = float(np.abs(values).max(initial=0.0))
+    if 0 < most < UNITS[0]:
+        raise UsageError(
+            f"the input has no value beyond {most:g}, at least {UNITS[0]:g} is needed, or all must be 0",
+            hint="scale the input up",
+        )
 
 
 def simulate_chip(program: Program, shape: tuple[int, ...], values: Float, name: str) -> Float:
