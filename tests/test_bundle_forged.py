@@ -6,16 +6,20 @@ Every digest of a forged bundle agrees, so only what the files say can give it a
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import random
+import re
 import struct
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
 from exporters.disk import sha256, to_json
 from exporters.loihi.bundle import LIMITS, MANIFEST, artefact, files
@@ -30,12 +34,13 @@ from strl.energy.activity import Wiring
 from strl.errors import BundleError, StrlError
 from strl.ir import Semantics
 from strl.loop.agent import ChipAgent, FloatAgent, episode_rng
-from strl.loop.subject import Subject
+from strl.loop.subject import Subject, resolve
 from strl.testing.policies import pole_network, pole_semantics
 from strl.testing.programs import KINDS, random_program
 
 Files = dict[str, bytes]
 Place = tuple[Any, ...]
+Edit = Callable[[Files], Files]
 
 GONE = object()
 ODD: tuple[Any, ...] = (
@@ -156,6 +161,105 @@ def test_a_forged_file_is_refused_or_works(name: str, sound: Files) -> None:
             raise
     assert len(outcomes) > 20  # many were refused, each for its own reason
     assert not any("digest differs" in said or "was changed after" in said for said in outcomes)
+
+
+def limited(limit: str, value: int) -> Edit:
+    """The chip has less of something."""
+
+    def edit(forged: Files) -> Files:
+        lines = forged["chip.toml"].decode()
+        smaller = re.sub(rf"(\n{limit} = {{ value = )\d+", rf"\g<1>{value}", lines)
+        assert smaller != lines
+        return {**forged, "chip.toml": smaller.encode()}
+
+    return edit
+
+
+def program(change: Callable[[Any], Any]) -> Edit:
+    """The program is another."""
+
+    def edit(forged: Files) -> Files:
+        record = json.loads(forged["program.json"])
+        change(record)
+        return {**forged, "program.json": to_json(record, BundleError)}
+
+    return edit
+
+
+def weights(change: Callable[[Any], Any]) -> Edit:
+    """Its numbers are others."""
+
+    def edit(forged: Files) -> Files:
+        held = {name: array.copy() for name, array in load(forged["weights.safetensors"]).items()}
+        change(held)
+        return {**forged, "weights.safetensors": save(held)}
+
+    return edit
+
+
+def later(forged: Files) -> Files:
+    """Synapses that take longer than the chip's do."""
+    slow = program(lambda r: r["synapses"][0].update(delay=63))
+    return slow(limited("delay_max", 1)(forged))
+
+
+OTHER: dict[str, tuple[Edit, str]] = {
+    "compartments": (limited("compartments", 1), "not what its network gives on loihi1: placement"),
+    "synapse memory": (
+        limited("synapse_words", 1),
+        "one neuron needs .* synapse words, a core of loihi1 has 1",
+    ),
+    "weight bits": (limited("weight_bits", 2), r"weight bits = 8, must be 2\.\.2 on loihi1"),
+    "thresholds": (limited("threshold_max", 1), "not what its network gives|threshold"),
+    "delays": (later, "not what its network gives on loihi1: synapses"),
+    "resets": (
+        lambda f: {**f, "chip.toml": f["chip.toml"].replace(b'resets = ["zero"]', b'resets = ["none"]')},
+        "reset",
+    ),
+    "window": (program(lambda r: r["readout"].update(start=0)), r"readout\.start = 0, not 2"),
+    "window of nothing": (program(lambda r: r["readout"].update(start=5, stop=5)), r"readout\.start = 5"),
+    "unit 0": (program(lambda r: r["readout"].update(unit=0.0)), r"readout\.unit = 0\.0, not"),
+    "unit -1": (program(lambda r: r["readout"].update(unit=-1.0)), r"readout\.unit = -1\.0, not"),
+    "unit 1e308": (program(lambda r: r["readout"].update(unit=1e308)), r"readout\.unit = 1e\+308, not"),
+    "long": (program(lambda r: r["schedule"].update(total=8192)), r"schedule\.total = 8192, not"),
+    "no drain": (
+        program(lambda r: (r["schedule"].update(total=3), r["readout"].update(start=0, stop=3))),
+        r"schedule\.total = 3, not 5",
+    ),
+    "no synapses": (program(lambda r: r.update(synapses=[])), "synapses has 0 entries, not"),
+    "gate": (program(lambda r: gate(r).update(stop=8000)), r"populations\[\d\]\.stop = 8000, not"),
+    "source": (
+        program(lambda r: r["populations"][0].update(offset=1)),
+        r"populations\[0\]\.offset = 1, not 0",
+    ),
+    "core": (program(lambda r: r["placement"][0].update(core=127)), r"placement\[0\]\.core = 127, not 0"),
+    "weight": (weights(lambda w: w["weight/fc2"].__imul__(-1)), "a weight or parameter differs"),
+    "threshold": (weights(lambda w: w["vth/lif1"].__imul__(0)), "a weight or parameter differs"),
+}
+"""What is sound by itself and another program, or does not fit its chip: the edit, and why it is refused."""
+
+
+def gate(record: Any) -> dict[str, Any]:
+    return next(p for p in record["populations"] if p["kind"] == "gate")
+
+
+@pytest.mark.parametrize("case", OTHER)
+def test_another_program_than_the_network_gives(case: str, sound: Files) -> None:
+    edit, message = OTHER[case]
+    forged = signed(edit(sound))
+    assert forged != sound
+    with pytest.raises(BundleError, match=message):
+        artefact(lambda name, limit: forged[name], "b")
+
+
+def test_the_shipped_policies_are_what_their_networks_give() -> None:
+    """Read back under every chip, whose program is compiled again."""
+    for name, chip_name in itertools.product(("cartpole-mlp", "lunarlander-mlp"), ("loihi1", "loihi2")):
+        subject = resolve(name)
+        made = files(replace(subject.artefact, compiled=subject.compiled(chip_name, 6)))
+        found = artefact(lambda name, limit, made=made: made[name], "b")  # type: ignore[misc]
+        assert found.compiled is not None
+        assert found.compiled.program.digest == subject.compiled(chip_name, 6).program.digest
 
 
 def test_a_forged_manifest_of_a_nir_file_is_refused_or_works(tmp_path: Path) -> None:

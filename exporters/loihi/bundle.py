@@ -11,7 +11,7 @@ from typing import Any
 
 from exporters.disk import MANIFEST_MAX, from_json, sha256, to_json
 from exporters.loihi.integers import arrays, rebuild, structure
-from exporters.loihi.sound import check_program, rounding
+from exporters.loihi.sound import check_compiled, check_program, rounding
 from exporters.nir import decode, describe, encode
 from strl import __version__
 from strl.chip.compile import Compiled
@@ -106,14 +106,13 @@ def artefact(read: Read, where: str) -> Artefact:
         chip = parse(found["chip.toml"].decode(), f"{where}/chip.toml")
         compiled = _compiled(found, chip, semantics, where)
         check_program(compiled.program, network)
+        if compiled.program.digest != manifest["program"]:
+            raise BundleError("its program is not the one it was made with", hint="export the policy again")
+        check_compiled(compiled.program, network)
     except (UnicodeDecodeError, StrlError) as error:
         hint = error.hint if isinstance(error, StrlError) else ""
         message = error.message if isinstance(error, StrlError) else str(error)
         raise BundleError(message if where in message else f"{where}: {message}", hint=hint) from error
-    if compiled.program.digest != manifest["program"]:
-        raise BundleError(
-            f"{where}: its program is not the one it was made with", hint="export the policy again"
-        )
     return Artefact(
         name=manifest["name"],
         network=network,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from exporters.loihi.integers import structure
 from strl.chip.codec import check_codec
+from strl.chip.compile import compile_network
 from strl.chip.program import Program
 from strl.errors import BundleError
 from strl.ir.network import Network, shapes, size
@@ -15,6 +19,9 @@ from strl.quantize.network import WINDOWS
 from strl.quantize.neurons import COMPUTING
 
 _NEEDED = ("largest", "rms")
+
+UNIT = 1e-9
+"""How far the unit of a read-out may be off: sums of floats differ from one machine to the next."""
 
 
 def check_program(program: Program, network: Network) -> None:
@@ -43,6 +50,44 @@ def check_program(program: Program, network: Network) -> None:
     read = program.population(readout.population).size
     if read != size(found[network.output]):
         raise BundleError(f"program: {read} neurons are read, the network has {size(found[network.output])}")
+
+
+def check_compiled(program: Program, network: Network) -> None:
+    """The program is the one that the network, the semantics and the chip give, by compiling it again.
+
+    So it fits its chip, means what the semantics say, and computes what the network does.
+
+    Raises:
+        BundleError: it is another; says where.
+        ChipError: the network does not fit the chip.
+    """
+    widest = max((s.weight_bits for s in program.synapses), default=program.chip.limit("weight_bits"))
+    meant = compile_network(
+        network, program.semantics, program.chip, weight_bits=widest, arithmetic=program.arithmetic
+    ).program
+    if math.isclose(program.readout.unit, meant.readout.unit, rel_tol=UNIT):
+        meant = replace(meant, readout=replace(meant.readout, unit=program.readout.unit))
+    if program.digest == meant.digest:
+        return
+    where = next(_differences(structure(program), structure(meant)), "a weight or parameter differs")
+    raise BundleError(
+        f"program: is not what its network gives on {program.chip.name}: {where}",
+        hint="export the policy again",
+    )
+
+
+def _differences(held: Any, meant: Any, place: str = "") -> Iterator[str]:
+    """Where two trees of plain data differ."""
+    if isinstance(held, dict) and isinstance(meant, dict) and held.keys() == meant.keys():
+        for key in held:
+            yield from _differences(held[key], meant[key], f"{place}.{key}" if place else key)
+    elif isinstance(held, list) and isinstance(meant, list) and len(held) == len(meant):
+        for number, pair in enumerate(zip(held, meant, strict=True)):
+            yield from _differences(*pair, f"{place}[{number}]")
+    elif isinstance(held, list) and isinstance(meant, list):
+        yield f"{place} has {len(held)} entries, not {len(meant)}"
+    elif held != meant:
+        yield f"{place} = {held!r:.60}, not {meant!r:.60}"
 
 
 def _check_placement(program: Program) -> None:
