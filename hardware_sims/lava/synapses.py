@@ -26,12 +26,15 @@ Int = NDArray[np.int32]
 CONVOLVED = 2**23
 """Lava's Conv wraps its sums into ±2²³ (lava/proc/conv/models.py)."""
 
+SPAN = 127
+"""Lava's Conv keeps its geometry in 8 bits, and so NumPy its sums with an image's sides (the same file)."""
+
 
 def synapse(program: Program, made: Synapse) -> Any:
     """The process of a synapse.
 
     A kernel becomes a Conv where that is exact, else the same synapses one by one: Conv has neither a delay
-    nor a right shift, and its sums are 24 bits wide.
+    nor a right shift, its sums are 24 bits wide and its images at most ``SPAN`` places.
 
     Raises:
         BackendError: Lava cannot keep its weights; names the synapse.
@@ -113,7 +116,16 @@ def largest_message(made: Synapse) -> int | None:
 
 def _convolves(program: Program, made: Synapse, kernel: Kernel) -> bool:
     largest = int(np.abs(kernel.weight.astype(np.int64)).sum(axis=(1, 2, 3)).max()) << max(made.weight_exp, 0)
-    return made.delay == 1 and made.weight_exp >= 0 and largest < CONVOLVED and not graded(program, made)
+    exact = made.weight_exp >= 0 and largest < CONVOLVED and not graded(program, made)
+    return made.delay == 1 and exact and _spans(kernel)
+
+
+def _spans(kernel: Kernel) -> bool:
+    """True where no number that Conv computes of a kernel's geometry leaves 8 bits."""
+    channels, *image = kernel.image
+    padded = (side + 2 * by for side, by in zip(image, kernel.padding, strict=True))
+    spread = (d * (n - 1) + 1 for d, n in zip(kernel.dilation, kernel.weight.shape[2:], strict=True))
+    return max(channels, kernel.shape[0], *padded, *spread, *kernel.stride) <= SPAN
 
 
 def _conv(made: Synapse, kernel: Kernel) -> Conv:

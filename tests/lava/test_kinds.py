@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from hardware_sims.lava.stock import InexactError
 from hardware_sims.loihi import DefinitionBackend, LoihiBackend
 from strl.chip import Backend, Program, Session
 from strl.errors import BackendError
+from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population, Synapse
 from strl.quantize.neurons import Graded, Lif, Product, Source
 from strl.testing import random_program, random_spikes
@@ -167,3 +169,39 @@ def test_a_mismatch_is_found_and_shrunk(
     code = fuzz.main(["--programs", "8", "--seed", str(seed), "--on", "lava-models"])
     assert code == 1
     assert "(ternary, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("shape", "image", "options", "process"),
+    [
+        ((1, 1, 1, 3), (1, 1, 125), {"padding": (0, 1)}, "Conv"),
+        ((1, 1, 1, 3), (1, 1, 126), {"padding": (0, 1)}, "Sparse"),
+        ((1, 1, 3, 1), (1, 300, 1), {}, "Sparse"),
+        ((1, 130, 1, 3), (130, 1, 4), {}, "Sparse"),
+        ((130, 1, 1, 3), (1, 1, 4), {}, "Sparse"),
+        ((1, 1, 1, 3), (1, 1, 127), {"stride": (1, 130)}, "Sparse"),
+        ((1, 1, 1, 70), (1, 1, 9), {"padding": (0, 64)}, "Sparse"),
+        ((1, 1, 1, 3), (1, 1, 70), {"padding": (0, 30), "dilation": (1, 64)}, "Sparse"),
+    ],
+)
+def test_a_convolution_wider_than_lavas_8_bits(
+    shape: tuple[int, ...], image: tuple[int, int, int], options: dict[str, Any], process: str
+) -> None:
+    """Lava's Conv keeps strides, padding and kernel size in int8, and dies where a sum of them leaves it."""
+    weight = np.random.default_rng(0).integers(-60, 60, size=shape).astype(np.int16) * 2
+    kernel = Kernel(weight=weight, image=image, **options)
+    post, plain = int(np.prod(kernel.shape)), random_program(0)
+    lif = Lif(du=np.full(post, 4095), dv=np.full(post, 4096), vth=np.full(post, 5))
+    program = replace(
+        plain,
+        populations=(
+            Population(name="in0", size=int(np.prod(image)), kind=Source()),
+            Population(name="n0", size=post, kind=lif),
+        ),
+        synapses=(Synapse(name="s0", pre="in0", post="n0", weight=kernel),),
+        placement=(),
+        schedule=replace(plain.schedule, ticks=3, total=5, state="carry"),
+        readout=replace(plain.readout, population="n0", kind="count", start=0, stop=5),
+    )
+    assert process in runs.ModelRun(program).processes
+    assert not fuzz.difference(program, 0, runs.ModelRun)
