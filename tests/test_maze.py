@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
+from benchmarks import maze_page
 from strl.environments import register
 from strl.environments.maze import MOVES, TARGET, Maze, Plan, plan
 from strl.training import mazes
 from strl.training.mazes import TEST_MAZES, TRAINING_MAZES, collected
 
 register()
+ROOT = Path(__file__).resolve().parents[1]
 REVERSE = (2, 3, 0, 1)
 
 
@@ -249,3 +252,24 @@ def test_a_minari_dataset_has_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyP
     dataset = minari.load_dataset(name)
     assert dataset.total_steps == len(expected.starts)
     assert dataset.recover_environment().spec.id == "strl/MazeSigns-v0"
+
+
+def test_the_page_says_what_was_measured() -> None:
+    found = json.loads((ROOT / "results" / "maze.json").read_text("utf-8"))
+    page = (ROOT / "docs" / "mazes.md").read_text("utf-8")
+    for made in (maze_page.outcomes, maze_page.costs, maze_page.contexts):
+        assert made(found) in page
+    assert maze_page.plot(found) == (ROOT / "docs" / "mazes.svg").read_text("utf-8")
+
+
+def test_both_networks_have_as_many_parameters_and_the_floors_are_reached() -> None:
+    found = json.loads((ROOT / "results" / "maze.json").read_text("utf-8"))
+    for run in found["runs"]:
+        rows = run["rows"]
+        if "dt" in rows and "torch" in rows:
+            assert 0.95 < rows["dt"]["parameters"] / rows["torch"]["parameters"] < 1.05
+        for name, row in rows.items():
+            assert row["accuracy"] >= 0.996, (run["view"], run["seed"], name)
+            assert row["success"] >= 0.98
+    synops = [row["synops"] for row in found["context"]["streaming"]]
+    assert max(synops) / min(synops) < 1.05
