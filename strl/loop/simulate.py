@@ -46,7 +46,8 @@ def simulate_float(subject: Subject, values: Float, *, progress: Ticks = iter) -
     outputs = {name: np.empty((ticks, *found[name])) for name in names}
     reference = Reference(network)
     for tick in progress(range(ticks)):
-        sent = reference.tick(values[tick][None])
+        with np.errstate(over="ignore", invalid="ignore"):  # said below
+            sent = reference.tick(values[tick][None])
         for name in names:
             outputs[name][tick] = sent[name][0]
             if not np.isfinite(outputs[name][tick]).all():
