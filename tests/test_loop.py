@@ -412,15 +412,6 @@ def test_a_foreign_directory_is_left_alone(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("damage", ['{"seed": 1}\n', "no json\n", "[]\n"])
-def test_a_damaged_line_is_named(tmp_path: Path, damage: str) -> None:
-    ran(pole(), "loihi", episodes=1, output=tmp_path / "run")
-    with (tmp_path / "run" / "episodes.jsonl").open("a") as file:
-        file.write(damage)
-    with pytest.raises(UsageError, match="line 2: not an episode"):
-        ran(pole(), "loihi", episodes=3, output=tmp_path / "run")
-
-
 def test_a_full_disk_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fails_after(3))

@@ -158,7 +158,7 @@ def evaluate(
     with closing(entrant.agent(slots if jobs == 1 else 1)) as agent:
         if trace is not None and (trace.is_dir() or not trace.name):
             raise UsageError(f"{trace}: the trace cannot be written: it is a folder", hint="name a file")
-        journal = None if output is None else Journal(output, _key(entrant, world, seed))
+        journal = None if output is None else _journal(output, _key(entrant, world, seed), agent)
         finished = _Finished(journal, progress, wanted)
         try:
             if trace is not None or video is not None:
@@ -238,6 +238,11 @@ def _kept(hint: str, count: int, output: Path | None) -> str:
     if output is None:
         return f"{hint}; with -o DIR, finished episodes ({count} here) are kept".lstrip("; ")
     return f"{hint}; {count} finished episodes are kept in {output}".lstrip("; ")
+
+
+def _journal(output: Path, key: Mapping[str, Any], agent: Agent) -> Journal:
+    neurons = max((columns.stop for columns in agent.populations.values()), default=0)
+    return Journal(output, key, neurons=neurons, populations=len(agent.populations))
 
 
 def _key(entrant: Entrant, world: Environment, seed: int) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -17,6 +20,9 @@ from strl.energy import ActivityCounts, EnergyReport
 from strl.loop.statistics import interval, iqm
 
 Int = NDArray[np.int64]
+
+COUNT_MAX = 2**48
+"""Most that a count of an episode can be; the sums of many still fit into 64 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,17 +61,22 @@ class EpisodeResult(Content):
 
     @classmethod
     def from_dict(cls, line: Mapping[str, Any]) -> EpisodeResult:
-        """The inverse of ``to_dict``; raises KeyError, TypeError or ValueError for anything else."""
-        active = line["active"]
+        """The inverse of ``to_dict``; raises ValueError, which names the field, for anything else."""
+        for name in ("seed", "return", "length", "digest", "ticks", "wall_s", "spikes", "active"):
+            if name not in line:
+                raise ValueError(f"{name} is missing")
+        digest, active = line["digest"], line["active"]
+        if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ValueError(f"digest = {digest!r:.40}, must be 64 hexadecimal digits")
         return cls(
-            seed=int(line["seed"]),
-            return_=float(line["return"]),
-            length=int(line["length"]),
-            digest=str(line["digest"]),
-            ticks=int(line["ticks"]),
-            spikes=np.array(line["spikes"], np.int64),
-            active=None if active is None else np.array(active, np.int64),
-            wall_s=float(line["wall_s"]),
+            seed=_whole("seed", line["seed"], 0, math.inf),
+            return_=_finite("return", line["return"]),
+            length=_whole("length", line["length"], 1),
+            digest=digest,
+            ticks=_whole("ticks", line["ticks"], 1),
+            spikes=_counts("spikes", line["spikes"]),
+            active=None if active is None else _counts("active", active),
+            wall_s=_finite("wall_s", line["wall_s"], 0.0),
         )
 
     def summary(self) -> dict[str, Any]:
@@ -184,3 +195,25 @@ class Evaluation:
             "rates": self.rates,
             "digest": self.digest,
         }
+
+
+def _whole(name: str, value: object, low: int, high: float = COUNT_MAX) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f"{name} = {value!r:.40}, must be a whole number of {low} to {high:g}")
+    return value
+
+
+def _finite(name: str, value: object, low: float = -math.inf) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} = {value!r:.40}, must be a number")
+    if not max(low, -sys.float_info.max) <= value <= sys.float_info.max:
+        raise ValueError(
+            f"{name} = {value!r:.40}, must be finite" + (f" and at least {low:g}" if low == 0 else "")
+        )
+    return float(value)
+
+
+def _counts(name: str, values: object) -> Int:
+    if not isinstance(values, list):
+        raise ValueError(f"{name} = {values!r:.40}, must be a list of whole numbers")
+    return np.array([_whole(f"{name}[{k}]", value, 0) for k, value in enumerate(values)], np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -126,15 +127,15 @@ def run_of(data: object, where: str, trace: Trace | None = None) -> Run:
             chip=None if d.get("chip") is None else str(d["chip"]),
             environment=str(d["env"]),
             seeds=tuple(int(e["seed"]) for e in d["episodes"]),
-            returns=tuple(float(e["return"]) for e in d["episodes"]),
-            mean=float(d["return"]["mean"]),
-            iqm=float(d["return"]["iqm"]),
-            ci95=None if ci95 is None else (float(ci95[0]), float(ci95[1])),
+            returns=tuple(_number(e["return"]) for e in d["episodes"]),
+            mean=_number(d["return"]["mean"]),
+            iqm=_number(d["return"]["iqm"]),
+            ci95=None if ci95 is None else (_number(ci95[0]), _number(ci95[1])),
             decisions=int(d["decisions"]),
             ticks_per_decision=int(d["ticks_per_decision"]),
             driven_ticks=int(d.get("driven_ticks", d["ticks_per_decision"])),  # what older rates count
-            wall_s=float(d["wall_s"]),
-            rates={str(n): float(r) for n, r in (d.get("rates") or {}).items()},
+            wall_s=_number(d["wall_s"]),
+            rates={str(n): _number(r) for n, r in (d.get("rates") or {}).items()},
             activity={str(n): None if c is None else int(c) for n, c in (d.get("activity") or {}).items()},
             energy=tuple(_energy(e) for e in (d.get("energy_profiles") or {}).values()),
             digest=str(d["digest"]),
@@ -150,9 +151,9 @@ def difference_of(data: object, where: str) -> Difference:
         agreement, paired = d.get("action_agreement"), d["return_difference"]
         ci95 = paired.get("ci95")
         return Difference(
-            action_agreement=None if agreement is None else float(agreement),
-            mean=float(paired["mean"]),
-            ci95=None if ci95 is None else (float(ci95[0]), float(ci95[1])),
+            action_agreement=None if agreement is None else _number(agreement),
+            mean=_number(paired["mean"]),
+            ci95=None if ci95 is None else (_number(ci95[0]), _number(ci95[1])),
             equivalent=None if d.get("equivalent") is None else bool(d["equivalent"]),
             populations={str(n): _divergence(p) for n, p in (d.get("populations") or {}).items()},
         )
@@ -162,7 +163,7 @@ def _divergence(data: Any) -> Divergence:
     first = data.get("first")
     share = data["share"]
     return Divergence(
-        share=None if share is None else float(share),
+        share=None if share is None else _number(share),
         first=None if first is None else (int(first["seed"]), int(first["decision"]), int(first["tick"])),
     )
 
@@ -188,7 +189,14 @@ def _lower_bounds(data: Any) -> tuple[str, ...]:
 
 def _band(data: Any) -> Band:
     value, low, high = data
-    return float(value), float(low), float(high)
+    return _number(value), _number(low), _number(high)
+
+
+def _number(value: Any) -> float:
+    found = float(value)
+    if not math.isfinite(found):
+        raise ValueError(f"{value!r:.40} is not a finite number")
+    return found
 
 
 class _Fields:
@@ -203,5 +211,5 @@ class _Fields:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, KeyError):
             raise UsageError(f"{self.where}: field {error} is missing") from error
-        if isinstance(error, TypeError | ValueError | AttributeError | IndexError):
+        if isinstance(error, TypeError | ValueError | AttributeError | IndexError | OverflowError):
             raise UsageError(f"{self.where}: not a run or comparison: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from strl.chip.compile import Compiled
 from strl.chip.fit import utilization
 from strl.errors import UsageError
+from strl.loop.journal import parse_json
 from strl.loop.trace import FILE, Trace
 from strl.report.data import Chapter, Core, difference_of, run_of
 
@@ -70,7 +70,7 @@ def _chapter(path: Path) -> Chapter:
 def _from_json(path: Path, folder: Path | None) -> Chapter:
     """The chapter of a file; ``folder`` is where traces may lie."""
     try:
-        data: Any = json.loads(path.read_text("utf-8"))
+        data: Any = parse_json(path.read_bytes())
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file or directory") from error
     except ValueError as error:
