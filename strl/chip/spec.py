@@ -5,6 +5,7 @@ A chip is one TOML file in ``strl/chip/specs``; adding one is adding that file.
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -24,7 +25,9 @@ from strl.registry import suggest
 Status = Literal["primary", "secondary", "remembered", "derived"]
 _STATUS = ("primary", "secondary", "remembered", "derived")
 T = TypeVar("T")
-_UNITS = ("J", "s", "W", "1")
+_UNITS: Mapping[str, float] = {"J": 1.0, "s": 3600.0, "W": 1e6, "1": 2.0**53}
+"""Units, and the greatest magnitude of a figure in each: far above any chip's, and sums stay finite."""
+_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ class ChipSpec(Content):
     """A chip: its limits, and its energy profiles by name.
 
     Args:
-        name: such as ``"loihi1"``.
+        name: such as ``"loihi1"``: at most 64 letters, digits, dots, hyphens and underscores.
         limits: figure by name, all of ``strl.chip.limits.RANGES``; ``strl/chip/specs/loihi1.toml`` says
             where each is from.
         energy: profile → event → figure (J, s or W).
@@ -113,11 +116,11 @@ def parse(toml: str, where: str) -> ChipSpec:
         limits = _figures(table["limits"], f"{where}: limits")
         check_limits({name: figure.value for name, figure in limits.items()}, f"{where}: limits")
         energy = {
-            profile: _profile(events, f"{where}: energy.{profile}")
+            _name(profile, f"{where}: energy"): _profile(events, f"{where}: energy.{profile}")
             for profile, events in table.get("energy", {}).items()
         }
         return ChipSpec(
-            name=table["name"],
+            name=_name(table["name"], f"{where}: name"),
             limits=limits,
             energy=MappingProxyType(energy),
             toml=toml,
@@ -137,9 +140,15 @@ def _table(toml: str, where: str) -> dict[str, Any]:
         raise ChipError(f"{where}: not a chip: it has no {key!r}")
     for key in sorted(set(table) - {"name", "features", "limits", "energy"}):
         raise ChipError(f"{where}: there is no {key!r} in a chip", hint="see strl/chip/specs/loihi1.toml")
-    if not isinstance(table["name"], str) or not table["name"]:
-        raise ChipError(f"{where}: name = {table['name']!r:.60}, must be a name")
     return table
+
+
+def _name(name: object, where: str) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ChipError(
+            f"{where} = {name!r:.60}, must be a name of at most 64 letters, digits, '.', '_' and '-'"
+        )
+    return name
 
 
 def _features(table: Mapping[str, Any], name: str, known: tuple[T, ...], where: str) -> list[T]:
@@ -192,6 +201,8 @@ def _figure(entry: Mapping[str, Any], where: str) -> Figure:
         )
     if not low <= value <= high:
         raise ChipError(f"{where}: {low:g} ≤ {value:g} ≤ {high:g} does not hold")
+    if max(-low, high) > _UNITS[unit]:
+        raise ChipError(f"{where}: {low:g} to {high:g}, must be at most {_UNITS[unit]:g} {unit}")
     if unit != "1" and low < 0:
         raise ChipError(f"{where}: {low:g} {unit} is below 0")
     return Figure(value=value, low=low, high=high, unit=unit, status=status, source=source)
