@@ -217,11 +217,25 @@ def test_strict_changes_no_result(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(strl.evaluate(subject("wide"), episodes=1).returns) == 1
 
 
-def test_a_chip_of_which_nothing_is_published() -> None:
+def test_a_chip_of_which_nothing_is_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing found to be a risk proves nothing there; export and run refuse alike."""
     made = replace(storable(1), chip=chip("loihi2"))
-    with pytest.raises(ChipError, match="loihi2: has no arithmetic 'loihi1'"):
+    with pytest.raises(ChipError, match="loihi2: has no arithmetic 'loihi1'") as caught:
         StrictBackend(LoihiBackend()).load(made)
+    assert "--chip loihi1" in caught.value.hint
     assert risks(made) == ()
+
+    path, export = str(tmp_path / "p.bundle"), ["export", "cartpole-mlp", "--chip", "loihi2", "-o"]
+    assert main([*export, path]) == 0
+    for command in (
+        [*export, str(tmp_path / "strict"), "--strict"],
+        ["run", path, "--strict", "--episodes", "1"],
+    ):
+        assert main(command) == 4
+        message = capsys.readouterr().err
+        assert "nothing can be proved of it" in message
+        assert "--chip loihi1" in message
+    assert not (tmp_path / "strict").exists()
 
 
 @pytest.fixture

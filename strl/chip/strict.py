@@ -24,6 +24,21 @@ BESIDE = "loihi"
 """The backend that runs the second program."""
 
 
+def published(program: Program) -> Program:
+    """The program in ``loihi1``, what is published of a chip.
+
+    Raises:
+        ChipError: of its chip only Lava's arithmetic is, or of some population or synapse.
+    """
+    if "loihi1" not in program.chip.arithmetics:
+        raise ChipError(
+            f"{program.chip.name}: has no arithmetic 'loihi1', and whether the chip computes as Lava does is "
+            "not published: nothing can be proved of it",
+            hint="leave --strict out, or export for --chip loihi1",
+        )
+    return replace(program, arithmetic="loihi1")
+
+
 class StrictBackend:
     """Wraps a backend; programs that are in ``loihi1`` already, or are proved the same in it, run alone."""
 
@@ -39,7 +54,7 @@ class StrictBackend:
         """
         if program.arithmetic == "loihi1":
             return self._inner.load(program, batch=batch)
-        on_chip = replace(program, arithmetic="loihi1")
+        on_chip = published(program)
         session = self._inner.load(program, batch=batch)
         return StrictSession(session, on_chip) if risks(program) else session
 

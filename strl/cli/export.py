@@ -102,11 +102,13 @@ def _streamed(args: argparse.Namespace, subject: Subject) -> Subject:
 
 
 def _require_proof(compiled: Compiled | None, target: str) -> None:
-    """ChipError where the program can behave differently on the chip, for some input."""
+    """ChipError where the program can behave differently on the chip, for some input, or nothing is known."""
+    from strl.chip.strict import published
     from strl.errors import ChipError, UsageError
 
     if compiled is None:
         raise UsageError(f"--strict: target {target!r} holds no program", hint="use --target loihi")
+    published(compiled.program)
     if unproved := _unproved(compiled):
         raise ChipError(
             unproved,
