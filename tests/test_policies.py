@@ -307,7 +307,15 @@ def test_an_unknown_name_is_answered_with_a_known_one() -> None:
         load_policy("cartpol-mlp")
 
 
-LEAST = {"cartpole-mlp": 495, "lunarlander-mlp": 220, "acrobot-mlp": -90, "maze-transformer": -60}
+LEAST = {
+    "cartpole-mlp": 495,
+    "lunarlander-mlp": 220,
+    "acrobot-mlp": -90,
+    "cartpole-hidden-transformer": 495,
+    "cartpole-hidden-transformer-4bit": 495,
+    "lunarlander-transformer": 220,
+    "maze-transformer": -60,
+}
 """Returns that the shipped policies must reach."""
 
 
@@ -316,6 +324,7 @@ def test_shipped_policies_say_how_they_were_made(name: str) -> None:
     found = load(shipped()[name])
     semantics, record = found.policy.semantics, found.record
     env_id, kind = semantics.environment.id, "" if name.endswith("-mlp") else " --policy transformer"
+    kind += " --weight-bits 4" if name.endswith("-4bit") else ""
     assert record["command"] == f"strl train --env {env_id}{kind} --seed 0 -o {name}.safetensors"
     assert record["seeds"]["test"].startswith("0..99")
     assert record["returns"]["test_iqm"] >= LEAST[name]
