@@ -11,8 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from strl.chip.compile import compile_network
 from strl.chip.exporter import frontend
+from strl.codecs import default_codec
 from strl.errors import ModelError
+from strl.loop.adopt import environment_spec
+from strl.loop.agent import ChipAgent, FloatAgent
+from strl.loop.environment import Environment
 from strl.policies import architectures
 from strl.policies.attention import (
     KINDS,
@@ -30,8 +35,8 @@ from strl.policies.transformer import SpikingTransformer, TransformerConfig
 from strl.training import transformer as transformers
 from strl.training.scan import over_ticks
 from strl.training.sequence import SequenceStudent
-from strl.training.transformer import SequenceTraining, configure_sequence, train_transformer
-from tests.test_transformer import chip_equals_network, transformer
+from strl.training.transformer import configure_sequence, train_transformer
+from tests.test_transformer import LOIHI, chip_equals_network, transformer
 
 OTHERS = sorted(set(KINDS) - set(ON_CHIP))
 WINDOWED = sorted(set(KINDS) - {"streaming"})
@@ -168,21 +173,42 @@ class TestTraining:
         with pytest.raises(ModelError, match="14 ticks"):
             SequenceStudent(policy).read(np.zeros((1, 1, 4)), np.zeros((1, 1), bool))
 
-    @pytest.mark.parametrize("name", ["sdsa", "a2os2a"])
+    @pytest.mark.parametrize(("name", "env"), [("a2os2a", "strl/CartPoleHidden-v0"), ("sdsa", "Pendulum-v1")])
     def test_it_is_trained_by_imitation(
-        self, name: AttentionName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, name: AttentionName, env: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(transformers, "TEST_SEEDS", transformers.TEST_SEEDS[:3])
-        done = train_transformer(tiny(attention=name, heads=2), tmp_path / "p.safetensors")
+        monkeypatch.setattr(transformers, "_RANGE_STEPS", 100)
+        learning = {"rounds": 1, "lanes": 2, "steps": 30, "updates": 2, "batch": 2, "episodes": 2}
+        given = {"width": 8, "hidden": 8, "expert_steps": 256, "attention": name, "heads": 2}
+        options = configure_sequence(env, given=given, imitation=learning)
+        done = train_transformer(options, tmp_path / "p.safetensors")
         module = load(done.path).policy.module
+        assert isinstance(module, SpikingTransformer)
         assert module.config.attention == name
         assert np.isfinite(done.test).all()
 
 
-def tiny(**given: Any) -> SequenceTraining:
-    given = {"width": 8, "hidden": 8, "expert_steps": 256, **given}
-    learning = {"rounds": 1, "lanes": 2, "steps": 30, "updates": 2, "batch": 2, "episodes": 2}
-    return configure_sequence("strl/CartPoleHidden-v0", given=given, imitation=learning)
+def test_actions_of_real_numbers_are_the_networks() -> None:
+    env = Environment(id="Pendulum-v1").make()
+    encode, decode = default_codec(env.observation_space, env.action_space, low=[-1] * 3, high=[1] * 3)
+    described = environment_spec("Pendulum-v1", env)
+    policy = transformer(attention="sdsa", inputs=encode.size, outputs=decode.size, input_unit=encode.unit)
+    semantics = replace(
+        policy.semantics, encoder=encode.to_dict(), decoder=decode.to_dict(), environment=described
+    )
+    network, _ = frontend()(replace(policy, semantics=semantics))
+    program = compile_network(network, semantics, LOIHI).program
+    on_chip, real = ChipAgent(program, "loihi", 2), FloatAgent(network, semantics, 2)
+    for agent in (on_chip, real):
+        agent.reset(range(2), [np.random.default_rng(k) for k in range(2)])
+    rng, seen = np.random.default_rng(0), []
+    for _ in range(8):
+        x = rng.uniform(-1, 1, (2, 3))
+        seen.append(real.act(x))
+        np.testing.assert_allclose(on_chip.act(x), seen[-1], rtol=1e-6)
+    assert np.std(seen) > 0
+    assert np.abs(seen).max() <= 2
 
 
 class TestConfiguration:

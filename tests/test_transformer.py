@@ -35,16 +35,9 @@ def transformer(
     encode, decode = default_codec(
         env.observation_space, env.action_space, low=low, high=high, options={"precision": 8, "gain": gain}
     )
-    config = TransformerConfig(
-        inputs=encode.size,
-        outputs=decode.size,
-        width=24,
-        hidden=32,
-        blocks=blocks,
-        weight_bits=weight_bits,
-        input_unit=encode.unit,
-        **given,
-    )
+    shape = {"inputs": encode.size, "outputs": decode.size, "width": 24, "hidden": 32}
+    given = {**shape, "input_unit": encode.unit, **given}
+    config = TransformerConfig(blocks=blocks, weight_bits=weight_bits, **given)
     torch.manual_seed(seed)
     module = SpikingTransformer(config)
     with torch.no_grad():
