@@ -49,6 +49,11 @@ def to_json(value: Any, error: type[StrlError]) -> bytes:
         raise error(f"manifest: {problem}", hint="semantics and codecs are plain, finite data") from problem
 
 
+def own_digest(manifest: Mapping[str, Any], error: type[StrlError]) -> str:
+    """What a manifest's entry ``digest`` has to be: the SHA-256 of it without that entry."""
+    return sha256(to_json({key: value for key, value in manifest.items() if key != "digest"}, error))
+
+
 def from_json(data: bytes, where: object, error: type[StrlError]) -> dict[str, Any]:
     """The JSON object in ``data``, whose numbers are finite and whose integers have at most 64 bits."""
     try:

@@ -13,6 +13,7 @@ import re
 import struct
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from exporters.disk import sha256, to_json
+from exporters.disk import own_digest, sha256, to_json
 from exporters.loihi.bundle import LIMITS, MANIFEST, artefact, files
 from exporters.loihi.integers import arrays, rebuild, structure
 from exporters.nir import NirExporter
@@ -197,6 +198,17 @@ def weights(change: Callable[[Any], Any]) -> Edit:
     return edit
 
 
+def rounded(record: dict[str, Any], **change: float) -> Edit:
+    """The record of rounding is another; changed, where none is given."""
+
+    def edit(forged: Files) -> Files:
+        found = record or json.loads(forged["quantization.json"])
+        found[min(found)].update(change)
+        return {**forged, "quantization.json": to_json(found, BundleError)}
+
+    return edit
+
+
 def later(forged: Files) -> Files:
     """Synapses that take longer than the chip's do."""
     slow = program(lambda r: r["synapses"][0].update(delay=63))
@@ -224,7 +236,7 @@ OTHER: dict[str, tuple[Edit, str]] = {
     "long": (program(lambda r: r["schedule"].update(total=8192)), r"schedule\.total = 8192, not"),
     "no drain": (
         program(lambda r: (r["schedule"].update(total=3), r["readout"].update(start=0, stop=3))),
-        r"schedule\.total = 3, not 5",
+        r"readout\.start = 0, not 2",
     ),
     "no synapses": (program(lambda r: r.update(synapses=[])), "synapses has 0 entries, not"),
     "gate": (program(lambda r: gate(r).update(stop=8000)), r"populations\[\d\]\.stop = 8000, not"),
@@ -235,6 +247,14 @@ OTHER: dict[str, tuple[Edit, str]] = {
     "core": (program(lambda r: r["placement"][0].update(core=127)), r"placement\[0\]\.core = 127, not 0"),
     "weight": (weights(lambda w: w["weight/fc2"].__imul__(-1)), "a weight or parameter differs"),
     "threshold": (weights(lambda w: w["vth/lif1"].__imul__(0)), "a weight or parameter differs"),
+    "rounding": (
+        rounded({"x": {"largest": 0.0, "rms": 0.0}}),
+        "rounding: is not that of the program: it has",
+    ),
+    "larger rounding": (
+        rounded({}, largest=1e308),
+        r"not that of the program: \w+.*\.largest = 1e\+308, not",
+    ),
 }
 """What is sound by itself and another program, or does not fit its chip: the edit, and why it is refused."""
 
@@ -263,12 +283,16 @@ def test_the_shipped_policies_are_what_their_networks_give() -> None:
 
 
 def test_a_forged_manifest_of_a_nir_file_is_refused_or_works(tmp_path: Path) -> None:
-    """Only the file has a digest there, so that a manifest can be edited; what it says is checked alike."""
+    """Signed again, so that only what it says can give it away."""
     path, beside = tmp_path / "pole.nir", tmp_path / "pole.nir.json"
     plain = Artefact(name="pole", network=pole_network(hidden=4), semantics=pole_semantics(), proof={})
     NirExporter().export(plain, path)
     said = {"manifest": beside.read_bytes()}
     for what, forged in forgeries(said, "manifest"):
+        with suppress(BundleError):  # not a number: no JSON of ours
+            manifest = json.loads(forged["manifest"])
+            manifest["digest"] = own_digest(manifest, BundleError)
+            forged["manifest"] = to_json(manifest, BundleError)
         beside.write_bytes(forged["manifest"])
         try:
             Subject(artefact=NirExporter().load(path)).program()

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
+from exporters.disk import own_digest, to_json
 from exporters.loihi.integers import structure
 from exporters.netx import NetxExporter
 from exporters.netx.layers import decode, encode
@@ -23,7 +24,7 @@ from strl.chip.backend import backend
 from strl.chip.program import Program
 from strl.chip.spec import chip
 from strl.cli import main
-from strl.errors import ChipError, ModelError, StrlError, UsageError
+from strl.errors import BundleError, ChipError, ModelError, StrlError, UsageError
 from strl.ir.semantics import EnvironmentSpec, Readout, Semantics
 from strl.loop.subject import resolve
 from strl.policies import shipped
@@ -353,6 +354,26 @@ def test_a_file_needs_its_manifest(exported: Path) -> None:
         NetxExporter().load(exported)
     exported.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(50))
     with pytest.raises(ModelError, match="damaged"):
+        NetxExporter().load(exported)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("readout", {"unit": 0.0}, r"not what its network gives on loihi1-netx: readout\.unit = 0\.0"),
+        ("readout", {"start": 0}, r"not what its network gives on loihi1-netx: readout\.start = 0"),
+        ("schedule", {"total": 12}, r"not what its network gives on loihi1-netx: schedule\.total = 12"),
+    ],
+)
+def test_a_program_that_was_edited_and_signed_again(
+    part: str, change: dict[str, Any], message: str, exported: Path
+) -> None:
+    beside = exported.with_name("p.net.json")
+    manifest = json.loads(beside.read_text())
+    manifest["program"][part].update(change)
+    manifest["digest"] = own_digest(manifest, BundleError)
+    beside.write_bytes(to_json(manifest, BundleError))
+    with pytest.raises(BundleError, match=message):
         NetxExporter().load(exported)
 
 

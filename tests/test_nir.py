@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import time
 import zlib
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from exporters.disk import own_digest, to_json
 from exporters.nir import NirExporter, decode, describe, encode, scan
 from exporters.nir.forms import KINDS
 from exporters.nir.graph import FIELDS
@@ -323,7 +325,10 @@ class TestFile:
         ("change", "message"),
         [
             (lambda m: m.update(format="x"), "format is 'x'"),
-            (lambda m: m.update(format_version=2), "is format 2, this strl reads up to 1"),
+            (lambda m: m.update(format_version=3), "is format 3, this strl reads up to 2"),
+            (lambda m: m.update(format_version=1), "is format 1, which did not tell .* this strl reads 2"),
+            (lambda m: m.update(format_version=2.0), r"is format 2\.0, this strl reads up to 2"),
+            (lambda m: m.update(format_version=0), "is format 0, this strl reads up to 2"),
             (lambda m: m.pop("network"), "network is missing"),
             (lambda m: m["network"].update(dt=-1.0), "dt = -1.0"),
             (lambda m: m["network"].update(dt=1e-3), "tau = 0.001 s, must be at least|an input of 1 moves"),
@@ -345,8 +350,27 @@ class TestFile:
         beside = exported.with_name("small.nir.json")
         manifest = json.loads(beside.read_text())
         change(manifest)
-        beside.write_text(json.dumps(manifest))
+        manifest["digest"] = own_digest(manifest, ModelError)
+        beside.write_bytes(to_json(manifest, ModelError))
         with pytest.raises(ModelError, match=message):
+            NirExporter().load(exported)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda text: text.replace('"ticks": 8', '"ticks": 9'),
+            lambda text: text.replace('"name": "small"', '"name": "smaller"'),
+            lambda text: text.replace("\n", "\n "),
+            lambda text: text + "\n",
+            lambda text: re.sub(r'\n "digest": "[0-9a-f]+",', "", text),
+        ],
+    )
+    def test_a_manifest_that_was_edited(self, exported: Path, change: Callable[[str], str]) -> None:
+        beside = exported.with_name("small.nir.json")
+        text = beside.read_text()
+        assert change(text) != text
+        beside.write_text(change(text))
+        with pytest.raises(ModelError, match=r"small\.nir\.json: was changed after it was written"):
             NirExporter().load(exported)
 
     @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": NaN}', "[" * 100_000, "\xff"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from exporters.disk import MANIFEST_MAX, from_json, sha256, to_json
+from exporters.disk import MANIFEST_MAX, from_json, own_digest, sha256, to_json
 from exporters.loihi.integers import arrays, rebuild, structure
 from exporters.loihi.sound import check_compiled, check_program, rounding
 from exporters.nir import decode, describe, encode
@@ -75,7 +75,7 @@ def files(artefact: Artefact) -> dict[str, bytes]:
         "program": program.digest,
         "files": {name: sha256(data) for name, data in made.items()},
     }
-    made[MANIFEST] = to_json({**manifest, "digest": _own(manifest)}, BundleError)
+    made[MANIFEST] = to_json({**manifest, "digest": own_digest(manifest, BundleError)}, BundleError)
     for name, data in made.items():
         if len(data) > (limit := {**LIMITS, MANIFEST: MANIFEST_MAX}[name]):
             raise BundleError(
@@ -108,7 +108,7 @@ def artefact(read: Read, where: str) -> Artefact:
         check_program(compiled.program, network)
         if compiled.program.digest != manifest["program"]:
             raise BundleError("its program is not the one it was made with", hint="export the policy again")
-        check_compiled(compiled.program, network)
+        check_compiled(compiled, network)
     except (UnicodeDecodeError, StrlError) as error:
         hint = error.hint if isinstance(error, StrlError) else ""
         message = error.message if isinstance(error, StrlError) else str(error)
@@ -155,15 +155,10 @@ def _manifest(data: bytes, where: str) -> dict[str, Any]:
             f"format {FORMAT_VERSION}",
             hint="export the policy again",
         )
-    body = {key: value for key, value in manifest.items() if key != "digest"}
-    if manifest.get("digest") != _own(body) or to_json(manifest, BundleError) != data:
+    if manifest.get("digest") != own_digest(manifest, BundleError) or to_json(manifest, BundleError) != data:
         raise BundleError(f"{path}: was changed after it was written", hint="export the policy again")
     kinds = {"name": str, "network": dict, "semantics": dict, "proof": dict, "program": str, "files": dict}
     for key, kind in kinds.items():
         if not isinstance(manifest.get(key), kind):
             raise BundleError(f"{path}: {key} is missing or no {kind.__name__}")
     return manifest
-
-
-def _own(manifest: Mapping[str, Any]) -> str:
-    return sha256(to_json(manifest, BundleError))

@@ -11,7 +11,7 @@ import numpy as np
 
 from exporters.loihi.integers import structure
 from strl.chip.codec import check_codec
-from strl.chip.compile import compile_network
+from strl.chip.compile import Compiled, compile_network
 from strl.chip.program import Program
 from strl.errors import BundleError
 from strl.ir.network import Network, shapes, size
@@ -20,8 +20,8 @@ from strl.quantize.neurons import COMPUTING
 
 _NEEDED = ("largest", "rms")
 
-UNIT = 1e-9
-"""How far the unit of a read-out may be off: sums of floats differ from one machine to the next."""
+CLOSE = 1e-9
+"""How far floats may be off that are computed again: their sums differ from one machine to the next."""
 
 
 def check_program(program: Program, network: Network) -> None:
@@ -52,40 +52,50 @@ def check_program(program: Program, network: Network) -> None:
         raise BundleError(f"program: {read} neurons are read, the network has {size(found[network.output])}")
 
 
-def check_compiled(program: Program, network: Network) -> None:
-    """The program is the one that the network, the semantics and the chip give, by compiling it again.
+def check_compiled(compiled: Compiled, network: Network) -> None:
+    """Program and rounding are those that network, semantics and chip give, by compiling them again.
 
-    So it fits its chip, means what the semantics say, and computes what the network does.
+    So the program fits its chip, means what the semantics say, and computes what the network does.
 
     Raises:
         BundleError: it is another; says where.
         ChipError: the network does not fit the chip.
     """
+    program = compiled.program
     widest = max((s.weight_bits for s in program.synapses), default=program.chip.limit("weight_bits"))
-    meant = compile_network(
+    again = compile_network(
         network, program.semantics, program.chip, weight_bits=widest, arithmetic=program.arithmetic
-    ).program
-    if math.isclose(program.readout.unit, meant.readout.unit, rel_tol=UNIT):
-        meant = replace(meant, readout=replace(meant.readout, unit=program.readout.unit))
-    if program.digest == meant.digest:
-        return
-    where = next(_differences(structure(program), structure(meant)), "a weight or parameter differs")
-    raise BundleError(
-        f"program: is not what its network gives on {program.chip.name}: {where}",
-        hint="export the policy again",
     )
+    meant = again.program
+    if math.isclose(program.readout.unit, meant.readout.unit, rel_tol=CLOSE):
+        meant = replace(meant, readout=replace(meant.readout, unit=program.readout.unit))
+    if program.digest != meant.digest:
+        where = next(_differences(structure(program), structure(meant)), "a weight or parameter differs")
+        raise BundleError(
+            f"program: is not what its network gives on {program.chip.name}: {where}",
+            hint="export the policy again",
+        )
+    held = {name: dict(errors) for name, errors in compiled.quantized.error.items()}
+    rounded = {name: dict(errors) for name, errors in again.quantized.error.items()}
+    if (where := next(_differences(held, rounded), "")) != "":
+        raise BundleError(f"rounding: is not that of the program: {where}", hint="export the policy again")
 
 
 def _differences(held: Any, meant: Any, place: str = "") -> Iterator[str]:
     """Where two trees of plain data differ."""
-    if isinstance(held, dict) and isinstance(meant, dict) and held.keys() == meant.keys():
-        for key in held:
+    if isinstance(held, dict) and isinstance(meant, dict):
+        for key in sorted(held.keys() ^ meant.keys()):
+            yield f"{place or 'it'} has {'no ' if key in meant else ''}{key}"
+        for key in sorted(held.keys() & meant.keys()):
             yield from _differences(held[key], meant[key], f"{place}.{key}" if place else key)
     elif isinstance(held, list) and isinstance(meant, list) and len(held) == len(meant):
         for number, pair in enumerate(zip(held, meant, strict=True)):
             yield from _differences(*pair, f"{place}[{number}]")
     elif isinstance(held, list) and isinstance(meant, list):
         yield f"{place} has {len(held)} entries, not {len(meant)}"
+    elif isinstance(held, float) and isinstance(meant, float):
+        if not math.isclose(held, meant, rel_tol=CLOSE, abs_tol=CLOSE):
+            yield f"{place} = {held}, not {meant}"
     elif held != meant:
         yield f"{place} = {held!r:.60}, not {meant!r:.60}"
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from exporters.disk import from_json, read, sha256, to_json, write_files
+from exporters.disk import from_json, own_digest, read, sha256, to_json, write_files
 from exporters.embedded import embed, extract
 from exporters.loihi.integers import structure
+from exporters.loihi.sound import check_compiled, check_program, rounding
 from exporters.netx.layers import decode, encode
 from exporters.netx.lift import as_loaded, lifted
 from exporters.netx.lower import Lowered, lower
@@ -82,7 +83,7 @@ class NetxExporter:
             "proof": _prove(lowered, program, data),
             "sha256": sha256(data),
         }
-        manifest["digest"] = _digest(manifest)
+        manifest["digest"] = own_digest(manifest, BundleError)
         write_files({path: data, beside: to_json(manifest, BundleError)})
         return path, beside
 
@@ -110,19 +111,22 @@ class NetxExporter:
         again = lower(program)
         if again.net != net or to_json(_layout(again), ModelError) != to_json(manifest["layout"], ModelError):
             raise ModelError(f"{path}: is not what its manifest says", hint="export the policy again")
+        check_program(program, held.network)
         quantized = QuantizedNetwork(
             populations=program.populations,
             synapses=program.synapses,
             schedule=program.schedule,
             readout=program.readout,
-            error=manifest["error"],
+            error=rounding(manifest["error"], f"{beside}: error"),
         )
+        compiled = Compiled(program=program, quantized=quantized)
+        check_compiled(compiled, held.network)
         return Artefact(
             name=manifest["name"],
             network=held.network,
             semantics=held.semantics,
             proof=held.proof,
-            compiled=Compiled(program=program, quantized=quantized),
+            compiled=compiled,
         )
 
 
@@ -170,17 +174,12 @@ def _manifest(path: Path) -> dict[str, Any]:
         raise ModelError(
             f"{path}: is format {version!r:.20}, this strl reads up to {FORMAT_VERSION}", hint="update strl"
         )
-    if found.get("digest") != _digest(found) or to_json(found, ModelError) != data:
+    if found.get("digest") != own_digest(found, ModelError) or to_json(found, ModelError) != data:
         raise ModelError(f"{path}: was changed after it was written", hint="export the policy again")
     for key, kind in ENTRIES.items():
         if not isinstance(found.get(key), kind):
             raise ModelError(f"{path}: {key} is missing or no {kind.__name__}")
     return found
-
-
-def _digest(manifest: dict[str, Any]) -> str:
-    """Of the manifest without it."""
-    return sha256(to_json({k: v for k, v in manifest.items() if k != "digest"}, BundleError))
 
 
 def _is_ours(beside: Path) -> bool:

@@ -6,8 +6,9 @@ NIR has no word for reset, ticks, state, read-out, codec or dt, nor for the orde
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from exporters.disk import MANIFEST_MAX, from_json, read, sha256, to_json, write_files
+from exporters.disk import MANIFEST_MAX, from_json, own_digest, read, sha256, to_json, write_files
 from exporters.nir.decode import decode
 from exporters.nir.encode import describe, encode
 from exporters.nir.graph import NEURONS, Graph
@@ -21,7 +22,8 @@ from strl.ir.network import shapes
 from strl.ir.semantics import MAX_TICKS, Semantics, open_loop
 
 FORMAT = "strl-nir"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+ENTRIES = {"name": str, "network": dict, "semantics": dict, "proof": dict, "sha256": str}
 
 
 class NirExporter:
@@ -55,6 +57,7 @@ class NirExporter:
             "proof": dict(artefact.proof),
             "sha256": sha256(data),
         }
+        manifest["digest"] = own_digest(manifest, ModelError)
         write_files({path: data, beside: to_json(manifest, ModelError)})
         return path, beside
 
@@ -69,8 +72,7 @@ class NirExporter:
             if not any(node.kind in (*NEURONS, "Delay", "Flatten") for node in graph.nodes.values()):
                 return self.load_foreign(path, "nir")  # weights mean the same to everybody
             raise _ambiguous(graph, path)
-        manifest = from_json(read(beside, MANIFEST_MAX, ModelError), beside, ModelError)
-        _check(manifest, beside)
+        manifest = _manifest(beside)
         if manifest["sha256"] != sha256(data):
             raise ModelError(
                 f"{path}: is not the file that {beside.name} was made with", hint="export it again"
@@ -161,20 +163,24 @@ def _is_ours(beside: Path) -> bool:
     return manifest.get("format") == FORMAT
 
 
-def _check(manifest: dict[str, object], where: Path) -> None:
+def _manifest(path: Path) -> dict[str, Any]:
+    data = read(path, MANIFEST_MAX, ModelError)
+    manifest = from_json(data, path, ModelError)
     if manifest.get("format") != FORMAT:
-        raise ModelError(f"{where}: format is {manifest.get('format')!r}, must be {FORMAT!r}")
+        raise ModelError(f"{path}: format is {manifest.get('format')!r:.40}, must be {FORMAT!r}")
     version = manifest.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if version == 1:
         raise ModelError(
-            f"{where}: is format {version!r}, this strl reads up to {FORMAT_VERSION}", hint="update strl"
+            f"{path}: is format 1, which did not tell when it was changed; this strl reads {FORMAT_VERSION}",
+            hint="export the policy again",
         )
-    for key, kind in (
-        ("name", str),
-        ("network", dict),
-        ("semantics", dict),
-        ("proof", dict),
-        ("sha256", str),
-    ):
+    if not isinstance(version, int) or version != FORMAT_VERSION:
+        raise ModelError(
+            f"{path}: is format {version!r:.20}, this strl reads up to {FORMAT_VERSION}", hint="update strl"
+        )
+    if manifest.get("digest") != own_digest(manifest, ModelError) or to_json(manifest, ModelError) != data:
+        raise ModelError(f"{path}: was changed after it was written", hint="export the policy again")
+    for key, kind in ENTRIES.items():
         if not isinstance(manifest.get(key), kind):
-            raise ModelError(f"{where}: {key} is missing or no {kind.__name__}")
+            raise ModelError(f"{path}: {key} is missing or no {kind.__name__}")
+    return manifest

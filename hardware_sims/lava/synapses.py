@@ -125,7 +125,8 @@ def _spans(kernel: Kernel) -> bool:
     channels, *image = kernel.image
     padded = (side + 2 * by for side, by in zip(image, kernel.padding, strict=True))
     spread = (d * (n - 1) + 1 for d, n in zip(kernel.dilation, kernel.weight.shape[2:], strict=True))
-    return max(channels, kernel.shape[0], *padded, *spread, *kernel.stride) <= SPAN
+    widest: int = max(channels, kernel.shape[0], *padded, *spread, *kernel.stride)
+    return widest <= SPAN
 
 
 def _conv(made: Synapse, kernel: Kernel) -> Conv:
