@@ -13,6 +13,7 @@ from torch import Tensor
 
 from strl.chip.compile import compile_network
 from strl.chip.exporter import frontend
+from strl.cli import main
 from strl.codecs import default_codec
 from strl.errors import ModelError
 from strl.loop.adopt import environment_spec
@@ -287,3 +288,19 @@ def one_by_one(module: SpikingTransformer, x: Tensor, starts: Tensor) -> Tensor:
                 for _ in range(module.config.depth):
                     part(quiet)
     return torch.stack(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--policy", "mlp", "--env", "CartPole-v1", "--attention", "sdsa"], "for --policy transformer"),
+        (["--policy", "transformer", "--env", "CartPole-v1", "--attention", "sdas"], "did you mean 'sdsa'"),
+        (["--policy", "transformer", "--env", "strl/Maze-v0", "--context", "4"], "streaming attention"),
+        (["--policy", "transformer", "--env", "CartPole-v1", "--position"], "position is of a window"),
+    ],
+)
+def test_the_command_says_what_is_wrong(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *arguments, "-o", str(tmp_path / "p.safetensors")]) != 0
+    assert said in capsys.readouterr().err

@@ -32,7 +32,7 @@ def learn(
     *,
     what: Mapping[str, Any],
     returned: str,
-    then: str,
+    then: str | None,
 ) -> int:
     """Train, or go on where it was interrupted, and say what came of it.
 
@@ -41,7 +41,7 @@ def learn(
         start: trains, given the output and the command for the record.
         what: entries of the JSON object beside the returns.
         returned: which return is said; ``{}`` stands for it.
-        then: the command to go on with, before the policy's name.
+        then: the command to go on with, before the policy's name; ``None`` where there is none.
     """
     from strl.cli.output import emit, say
     from strl.loop.statistics import iqm
@@ -63,5 +63,6 @@ def learn(
         )
     else:
         say(f"{done.path}: {returned.format(f'{value:.6g}')} over {len(done.test)} test seeds")
-        say(f"next: strl {then} {done.path}")
+        if then is not None:
+            say(f"next: strl {then} {done.path}")
     return 0

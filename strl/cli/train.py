@@ -80,9 +80,16 @@ def run(args: argparse.Namespace) -> int:
             )
     imitation = learning.given(args, ("rounds", "updates", "spike_cost"))
     make = _transformer if args.policy == "transformer" else _mlp
-    return learning.learn(
-        args, make(args, given, imitation), what={"env": args.env}, returned="float IQM {}", then="run"
-    )
+    start = make(args, given, imitation)
+    what, then = {"env": args.env}, _then(given.get("attention", "streaming"))
+    return learning.learn(args, start, what=what, returned="float IQM {}", then=then)
+
+
+def _then(attention: str) -> str | None:
+    """The command to go on with; what can only be compared with is not run."""
+    from strl.policies.attention import ON_CHIP
+
+    return "run" if attention in ON_CHIP else None
 
 
 Training = Callable[[Path, str], "Trained"]
