@@ -121,6 +121,9 @@ def test_an_edited_line_is_found_out(folder: Path) -> None:
     put(folder, 2, json.dumps({**line, "return": 500.0}).encode() + b"\n")
     with pytest.raises(UsageError, match=r"line 2: not an episode: sha256 = .*: the line is not what was"):
         opened(folder)
+    put(folder, 2, json.dumps({**line, "sha256": None}).encode() + b"\n")
+    with pytest.raises(UsageError, match=r"line 2: not an episode: sha256 = None"):
+        opened(folder)
 
 
 @pytest.mark.parametrize(

@@ -127,8 +127,8 @@ class Journal:
         ):
             if counts is not None and len(counts) != size:
                 raise ValueError(f"{name} has {len(counts)} entries, must have {size}")
-        written = found.pop(_SUM, None)
-        if written is not None and written != _sum(found):  # older lines have none
+        written = found.pop(_SUM, ...)  # older lines have none
+        if written is not ... and written != _sum(found):
             raise ValueError(f"{_SUM} = {written!r:.40}: the line is not what was written")
         return episode
 
