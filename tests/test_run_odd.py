@@ -120,6 +120,13 @@ def test_a_number_of_episodes_has_a_limit(episodes: int, tmp_path: Path) -> None
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("batch", [0, 2**20 + 1, 2**40])
+def test_a_number_of_slots_has_a_limit(batch: int) -> None:
+    for backend in ("loihi", "float"):
+        with pytest.raises(UsageError, match=rf"batch = {batch}, must be 1 to 1048576"):
+            Entrant.of(pole(), backend).agent(batch)
+
+
 @pytest.mark.parametrize(
     "odd", [np.zeros(4, complex), np.zeros(4, "M8[s]"), ["1", "2", "3", "4"], [1j, 0, 0, 0]]
 )

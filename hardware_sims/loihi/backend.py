@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from hardware_sims.loihi.inputs import within_memory
 from strl.chip.program import Program
 from strl.errors import BackendError
 
@@ -34,7 +35,8 @@ class LoihiBackend:
         # numba and the compiled kernel take a while to load: only who runs something waits for them.
         from hardware_sims.loihi.session import LoihiSession
 
-        return LoihiSession(program, batch, threads=self.threads)
+        with within_memory(self.name, batch):
+            return LoihiSession(program, batch, threads=self.threads)
 
 
 def _threads() -> int:

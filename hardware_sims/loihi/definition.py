@@ -31,7 +31,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware_sims.loihi.inputs import check_batch, check_spikes, slot_indices
+from hardware_sims.loihi.inputs import check_batch, check_spikes, slot_indices, within_memory
 from strl.chip.backend import Counts, Decision
 from strl.chip.program import Messages, Program
 from strl.quantize.network import Population
@@ -252,4 +252,5 @@ class DefinitionBackend:
     name = "definition"
 
     def load(self, program: Program, *, batch: int = 1) -> DefinitionSession:
-        return DefinitionSession(program, batch)
+        with within_memory(self.name, batch):
+            return DefinitionSession(program, batch)

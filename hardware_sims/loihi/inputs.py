@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from strl.chip.backend import SLOTS_MAX
 from strl.chip.program import Messages, Program
 from strl.errors import BackendError
 from strl.quantize.neurons import binary
@@ -15,8 +17,19 @@ from strl.quantize.neurons import binary
 
 def check_batch(batch: int) -> None:
     """Raises BackendError where a session cannot have that many slots."""
-    if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
-        raise BackendError(f"batch = {batch!r}, must be a whole number of at least 1")
+    if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or not 1 <= batch <= SLOTS_MAX:
+        raise BackendError(f"batch = {batch!r}, must be a whole number of 1 to {SLOTS_MAX}")
+
+
+@contextmanager
+def within_memory(name: str, batch: int) -> Iterator[None]:
+    """Says as BackendError that the memory does not suffice for so many slots of the backend ``name``."""
+    try:
+        yield
+    except MemoryError as error:
+        raise BackendError(
+            f"backend {name!r}: {batch} slots do not fit the memory", hint="use fewer slots"
+        ) from error
 
 
 def input_shape(program: Program, batch: int) -> tuple[int, int, int]:

@@ -64,7 +64,7 @@ def layout(program: Program) -> Layout:
     """The arrays of a program.
 
     Raises:
-        BackendError: a fan-in whose sum leaves 32 bits, or a read-out of what is not there.
+        BackendError: a fan-in whose sum leaves 32 bits.
     """
     first: dict[str, int] = {}
     parameters = [np.zeros((4, 0, LANES), np.int32)]
@@ -199,12 +199,7 @@ def _window(population: Population, program: Program, inputs: int) -> tuple[int,
 def _schedule(program: Program, first: dict[str, int]) -> Table:
     readout, schedule = program.readout, program.schedule
     here = program.slices[readout.population]
-    kind = program.population(readout.population).kind
-    if not 0 <= readout.start <= readout.stop:
-        raise BackendError(f"readout: ticks {readout.start}..{readout.stop} are not a window of a decision")
     probed = readout.probed
-    if readout.kind != "count" and not isinstance(kind, Lif | Ternary):
-        raise BackendError(f"readout: {readout.population!r} has no membrane")
     return np.array(
         [
             schedule.ticks,

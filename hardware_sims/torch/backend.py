@@ -33,17 +33,11 @@ class TorchBackend:
         self.device = device
 
     def load(self, program: Program, *, batch: int = 1) -> TorchSession:
-        import torch
-
-        from hardware_sims.torch.session import TorchSession
+        from hardware_sims.torch.session import TorchSession, within_memory
 
         where = _device(self.device)
-        try:
+        with within_memory(batch, where):
             return TorchSession(program, batch, where)
-        except torch.OutOfMemoryError as error:
-            raise BackendError(
-                f"backend 'torch': {batch} slots do not fit the memory of {where}", hint="use fewer slots"
-            ) from error
 
 
 def _device(asked: str | None) -> torch.device:

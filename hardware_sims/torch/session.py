@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from hardware_sims.torch.neurons import blocks
 from strl.chip.backend import Counts, Decision
 from strl.chip.program import Messages, Program
 from strl.errors import BackendError
-from strl.quantize.neurons import Gate, Lif, Source, Ternary
+from strl.quantize.neurons import Gate, Source
 
 
 class TorchSession:
@@ -30,7 +31,6 @@ class TorchSession:
 
     def __init__(self, program: Program, batch: int, device: torch.device) -> None:
         check_batch(batch)
-        _check_readout(program)
         self.program = program
         self.batch = batch
         self.device = device
@@ -73,18 +73,12 @@ class TorchSession:
 
     def run(self, spikes: Messages) -> Decision:
         check_spikes(spikes, self.program, self.batch)
-        try:
-            with exact(self.device):
-                self._drive(spikes)
-                potentials = self._ticks()
-                self._count()
-                decision = Decision(readout=self._readout(potentials), raster=self._raster())
-                self._history[: self._past] = self._history[self.program.schedule.total :].clone()
-        except torch.OutOfMemoryError as error:
-            raise BackendError(
-                f"backend 'torch': {self.batch} slots do not fit the memory of {self.device}",
-                hint="load the program again, with fewer slots",
-            ) from error
+        with within_memory(self.batch, self.device), exact(self.device):
+            self._drive(spikes)
+            potentials = self._ticks()
+            self._count()
+            decision = Decision(readout=self._readout(potentials), raster=self._raster())
+            self._history[: self._past] = self._history[self.program.schedule.total :].clone()
         self._clock += self.program.schedule.total
         return decision
 
@@ -169,9 +163,15 @@ def _array(tensor: Tensor) -> NDArray[Any]:
     return found
 
 
-def _check_readout(program: Program) -> None:
-    readout = program.readout
-    if not 0 <= readout.start <= readout.stop:
-        raise BackendError(f"readout: ticks {readout.start}..{readout.stop} are not a window of a decision")
-    if readout.kind != "count" and not isinstance(program.population(readout.population).kind, Lif | Ternary):
-        raise BackendError(f"readout: {readout.population!r} has no membrane")
+@contextmanager
+def within_memory(batch: int, device: torch.device) -> Iterator[None]:
+    """Says as BackendError that memory does not suffice; on a CPU torch has no error of its own for it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise BackendError(
+            f"backend 'torch': {batch} slots do not fit the memory of {device}",
+            hint="load the program with fewer slots",
+        ) from error

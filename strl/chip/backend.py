@@ -18,6 +18,8 @@ from strl.chip.program import Messages, Program
 from strl.errors import BackendError
 from strl.registry import suggest
 
+SLOTS_MAX = 1 << 20
+"""Most slots of a session, and of an agent."""
 GROUP = "strl.backends"
 
 

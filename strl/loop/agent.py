@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from strl.chip.backend import Backend, Counts, backend
+from strl.chip.backend import SLOTS_MAX, Backend, Counts, backend
 from strl.chip.codec import check_codec
 from strl.chip.program import Messages, Program
 from strl.codecs import decoder, encoder
@@ -50,6 +50,8 @@ class Agent(ABC):
     """
 
     def __init__(self, semantics: Semantics, batch: int, *, inputs: int, outputs: int) -> None:
+        if not 1 <= batch <= SLOTS_MAX:
+            raise UsageError(f"batch = {batch}, must be 1 to {SLOTS_MAX}")
         check_codec(semantics, inputs, outputs)
         self.semantics = semantics
         self.batch = batch

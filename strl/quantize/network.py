@@ -15,7 +15,7 @@ from strl.content import Content, readonly
 from strl.errors import ChipError
 from strl.ir.semantics import ReadoutKind, State
 from strl.quantize.convolution import Kernel
-from strl.quantize.neurons import COMPUTING, Gate, Kind, Product, count
+from strl.quantize.neurons import COMPUTING, Gate, Kind, Lif, Product, Ternary, count
 
 Format = Literal["dense", "sparse"]
 WindowKind = Literal["count", "membrane", "potential"]
@@ -168,7 +168,7 @@ class QuantizedNetwork(Content):
 def check_wiring(
     populations: tuple[Population, ...], synapses: tuple[Synapse, ...], readout: ReadoutWindow
 ) -> None:
-    """Names are unique, synapses join what exists and end in neurons that compute.
+    """Names are unique, synapses join what exists and end in neurons that compute, what is read is there.
 
     Raises:
         ChipError: the first that does not hold.
@@ -198,3 +198,5 @@ def check_wiring(
             )
     if readout.population not in by_name:
         raise ChipError(f"readout: no population {readout.population!r}")
+    if readout.kind != "count" and not isinstance(by_name[readout.population].kind, Lif | Ternary):
+        raise ChipError(f"readout: {readout.population!r} has no membrane")
