@@ -94,7 +94,7 @@ def _differences(held: Any, meant: Any, place: str = "") -> Iterator[str]:
     elif isinstance(held, list) and isinstance(meant, list):
         yield f"{place} has {len(held)} entries, not {len(meant)}"
     elif isinstance(held, float) and isinstance(meant, float):
-        if not math.isclose(held, meant, rel_tol=CLOSE, abs_tol=CLOSE):
+        if not math.isclose(held, meant, rel_tol=CLOSE, abs_tol=CLOSE * 1e-3):
             yield f"{place} = {held}, not {meant}"
     elif held != meant:
         yield f"{place} = {held!r:.60}, not {meant!r:.60}"
