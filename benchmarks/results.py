@@ -4,7 +4,8 @@
     python -m benchmarks.results --table    write the table between README's markers from the committed files
 
 Each file holds the comparison of the float network with the chip's program over the same 100 seeds, and
-whether Lava's stock processes print the kernel's digest over the first 3 of them.
+whether Lava's processes, stock and fused, print the kernel's digest over the first of them: those
+that take 1000 decisions together, or ten.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from benchmarks import tables
@@ -25,7 +27,7 @@ RESULTS = ROOT / "results"
 README = ROOT / "README.md"
 START, STOP = "<!-- results: made by `python -m benchmarks.results --table` -->", "<!-- end of results -->"
 EPISODES = 100
-LAVA_EPISODES = 3
+LAVA_DECISIONS, LAVA_EPISODES = 1000, 10
 COLUMNS = (
     "policy",
     "environment",
@@ -52,9 +54,11 @@ def measure(name: str) -> dict[str, Any]:
     program = policy.program()
     with tqdm(total=3 * EPISODES, desc=name, unit="episode") as bar:
         found = strl.compare(policy, episodes=EPISODES, progress=lambda _: bar.update())
+    lengths = np.cumsum([episode.length for episode in found.b.episodes])
+    episodes = min(1 + int(np.searchsorted(lengths, LAVA_DECISIONS)), LAVA_EPISODES)
     runs = {
-        backend: strl.evaluate(policy, backend=backend, episodes=LAVA_EPISODES)
-        for backend in ("loihi", "lava")
+        backend: strl.evaluate(policy, backend=backend, episodes=episodes)
+        for backend in ("loihi", "lava-fused", "lava")
     }
     return {
         "strl": __version__,
@@ -64,7 +68,7 @@ def measure(name: str) -> dict[str, Any]:
         "cores": len({part.core for part in program.placement}),
         "comparison": found.to_dict(),
         "lava": {
-            "episodes": LAVA_EPISODES,
+            "episodes": episodes,
             "decisions": runs["lava"].decisions,
             "digest": {backend: run.digest for backend, run in runs.items()},
         },

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from strl.loop.results import Evaluation
 
 LAVA = ("lava", "lava-fused")
+STOCK_NEURONS = 500
+"""Up to so many Lava's stock processes take part: of a transformer they take minutes an episode."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -88,6 +90,10 @@ def _show(name: str, folder: Path, args: argparse.Namespace) -> _Show:
     lava: dict[str, Evaluation] = {}
     skipped: dict[str, str] = {}
     for backend in LAVA if args.lava_episodes else ():
+        if backend == "lava" and loaded.program().neurons > STOCK_NEURONS:
+            skipped[backend] = f"takes minutes an episode: strl run {name} --backend lava --episodes 1"
+            note(f"  {backend} {skipped[backend]}")
+            continue
         try:
             with episodes_bar(args.lava_episodes, label=f"  {backend}", quiet=args.json) as progress:
                 lava[backend] = evaluate(

@@ -1,0 +1,317 @@
+"""The transformers of the classic tasks: equality, cost over the context, memory, firing against return.
+
+    python -m benchmarks.transformers                     all parts: results/transformers.json
+    python -m benchmarks.transformers equality streaming  some parts; the others stay as they are in the file
+    python -m benchmarks.transformers --table             docs/transformer.md's tables and plot from the file
+
+Networks that are trained for it are kept in runs/transformers, as `strl train` keeps its own. Returns, energy
+and Lava of what is shipped are measured by `python -m benchmarks.results`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmarks.transformers_page import write
+from strl.chip.exporter import frontend
+from strl.energy import Wiring
+from strl.environments import register
+from strl.loop.agent import Agent, ChipAgent, FloatAgent, episode_rng
+from strl.loop.evaluate import Entrant, evaluate
+from strl.loop.statistics import iqm
+from strl.loop.subject import resolve
+from strl.policies.chip_layers import ChipLeaky
+from strl.policies.library import load_policy, shipped
+from strl.policies.policy import SpikingPolicy
+from strl.policies.threads import one_thread
+from strl.policies.transformer import SpikingTransformer
+from strl.training.episodes import TEST_SEEDS
+from strl.training.expert import train_expert
+from strl.training.recipes import expert_recipe
+from strl.training.sequence import SequenceRun, SequenceStudent, returns
+from strl.training.transformer import configure_sequence, train_transformer
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT, KEPT = ROOT / "results" / "transformers.json", ROOT / "runs" / "transformers"
+HIDDEN, TEACHER, MEMORY = "strl/CartPoleHidden-v0", "CartPole-v1", "cartpole-hidden-transformer"
+NAMES = ("cartpole-hidden-transformer", "cartpole-hidden-transformer-4bit", "lunarlander-transformer")
+DECISIONS, SLOTS = 102_400, 512
+STEP = 0.05
+"""Of the random walk that a policy is shown, in widths of the encoder's range."""
+CONTEXTS = (10, 30, 100, 300, 1000, 3000, 10_000)
+LOOP = 10
+"""Decisions that are repeated: the same observations with more and more before them."""
+COSTS = (0.0, 0.1, 0.3, 1.0, 3.0)
+"""Of a spike, at which the return is measured."""
+NO_MEMORY = {"transformer, reset every decision": 0, "plain MLP of 64, 64": 64, "plain MLP of 256, 256": 256}
+"""What is trained for the memory test, and how wide the plain networks are."""
+Array = NDArray[Any]
+
+
+class ModuleAgent:
+    """The snnTorch module itself, tick by tick in double precision, with the raster that its neurons send."""
+
+    def __init__(self, policy: SpikingPolicy) -> None:
+        self.module = policy.module.double()
+        self.module.eval()
+        self.semantics = policy.semantics
+        self.neurons = {n: part for n, part in self.module.named_modules() if isinstance(part, ChipLeaky)}
+        self.spikes: dict[str, list[Array]] = {}
+
+    def decide(self, drive: Array) -> dict[str, Array]:
+        """[T, slots, inputs] → the spikes of each population [slots, T, neurons]."""
+        self.spikes = {name: [] for name in self.neurons}
+        with torch.no_grad(), ExitStack() as hooks:
+            for name, part in self.neurons.items():
+                hooks.callback(part.register_forward_hook(self._listen(name)).remove)
+            for x in drive:
+                self.module(torch.from_numpy(x))
+        with torch.no_grad():
+            for part in self.neurons.values():
+                for _ in range(self.semantics.rest):
+                    part(torch.zeros_like(part.mem))
+        return {name: np.stack(found, 1) for name, found in self.spikes.items()}
+
+    def _listen(self, name: str) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+        def heard(_: nn.Module, __: Any, out: Tensor) -> Tensor:
+            self.spikes[name].append(out.numpy() != 0)
+            return out.double()  # snnTorch's spikes are single
+
+        return heard
+
+
+def equality(name: str) -> dict[str, Any]:
+    """Spikes that differ between the module, the float network and the kernel, over a random walk."""
+    policy = load_policy(name)
+    network, proof = frontend()(policy)
+    program = resolve(name).program()
+    ours, theirs = ChipAgent(program, "loihi", SLOTS), FloatAgent(network, policy.semantics, SLOTS)
+    for agent in (ours, theirs):
+        _begin(agent)
+    module = ModuleAgent(policy)
+    unlike = {"kernel": 0, "module": 0, "actions": 0}
+    spikes, compared = 0, 0
+    walk, student = Walk(policy, SLOTS), SequenceStudent(load_policy(name))
+    for _ in range(DECISIONS // SLOTS):
+        x = next(walk)
+        unlike["actions"] += int((ours.act(x) != theirs.act(x)).sum())
+        sent = module.decide(student.drive(x).numpy().astype(np.float64))
+        for population, columns in theirs.populations.items():
+            late, quiet = ours.offsets[population], theirs.raster[:, :, columns]
+            chip = ours.raster[:, late:, ours.populations[population]]
+            unlike["kernel"] += int((chip != quiet[:, : quiet.shape[1] - late]).sum())
+            spikes += int(quiet.sum())
+            compared += chip.size
+            if population in sent and not module.neurons[population].silent:
+                unlike["module"] += int((sent[population] != quiet[:, : policy.semantics.ticks]).sum())
+    proved = {key: value for key, value in proof.items() if isinstance(value, int)}
+    return {"decisions": DECISIONS, "unlike": unlike, "spikes": spikes, "compared": compared, "proof": proved}
+
+
+class Walk:
+    """Observations that wander through the range of the encoder."""
+
+    def __init__(self, policy: SpikingPolicy, slots: int) -> None:
+        coding = policy.semantics.encoder
+        self.low, self.high = np.array(coding["low"]), np.array(coding["high"])
+        self.rng = np.random.default_rng(0)
+        self.now = self.rng.uniform(self.low, self.high, (slots, len(self.low)))
+
+    def __next__(self) -> Array:
+        step = self.rng.normal(size=self.now.shape) * (self.high - self.low) * STEP
+        self.now = np.clip(self.now + step, self.low, self.high)
+        return self.now
+
+
+def _begin(agent: Agent) -> None:
+    agent.reset(range(agent.batch), [episode_rng(slot) for slot in range(agent.batch)])
+
+
+def streaming(name: str) -> dict[str, Any]:
+    """Synops and time of a decision after more and more others, and decisions a second in closed loop."""
+    agent = Entrant.of(resolve(name), "loihi").agent(1)
+    assert isinstance(agent, ChipAgent)
+    wiring, walk = Wiring(agent.program), Walk(load_policy(name), 1)
+    rows = [next(walk).copy() for _ in range(LOOP)]
+    _begin(agent)
+    before, synops, seconds = _load(), [0], []
+    for decision in range(CONTEXTS[-1]):
+        began = time.thread_time()
+        agent.act(rows[decision % LOOP])
+        seconds.append(time.thread_time() - began)
+        if decision % LOOP == LOOP - 1:
+            counts = agent.counts()
+            synops.append(wiring.activity(counts.spikes[0], ticks=1, decisions=1, active=None).synaptic_ops)
+    each = np.diff(synops) / LOOP
+    return {
+        "contexts": [
+            {"context": n, "synops": float(each[n // LOOP - 1]), "seconds": _typical(seconds, n)}
+            for n in CONTEXTS
+        ],
+        "closed_loop": {
+            str(batch): evaluate(Entrant.of(resolve(name), "loihi"), episodes=50, batch=batch).decisions_per_s
+            for batch in (1, 25)
+        },
+        "load": [before, _load()],
+    }
+
+
+def _typical(seconds: Sequence[float], context: int) -> float:
+    """Median time of the decisions around a context of this length."""
+    return float(np.median(seconds[max(0, context - 300) : context + 300]))
+
+
+def _load() -> float:
+    return os.getloadavg()[0]
+
+
+class Forgetful(SequenceStudent):
+    """The same network, trained and used with its state cleared before every decision."""
+
+    def read(self, observations: Array, starts: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+        return super().read(observations, np.ones_like(starts))
+
+    def __call__(self, observations: Array) -> Array:
+        self.clear()
+        return super().__call__(observations)
+
+
+class Memoryless(SequenceStudent):
+    """A plain network of two hidden layers in the place of a transformer."""
+
+    def __init__(self, policy: SpikingPolicy, width: int) -> None:
+        super().__init__(policy)
+        layers = nn.Linear(self.encoder.size, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh()
+        self.module = nn.Sequential(*layers, nn.Linear(width, self.decoder.size))
+        self._neurons = []
+
+    def _decisions(self, drive: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+        # A direct encoder gives the same in every tick: what was observed, in units of its range.
+        return self.module(drive[:: self.semantics.ticks]), torch.zeros(())
+
+
+def memory() -> dict[str, Any]:
+    """Returns in hidden CartPole of what cannot remember, learned as the transformer is."""
+    options = configure_sequence(HIDDEN, given={}, imitation={})
+    plan = replace(options.imitation, spike_cost=0.0)
+    expert = train_expert(
+        TEACHER, expert_recipe(TEACHER, discrete=True), seed=options.seed, path=KEPT / "expert.safetensors"
+    )
+    found = {}
+    for label, width in NO_MEMORY.items():
+        torch.manual_seed(options.seed)
+        policy = load_policy(MEMORY)
+        if width:
+            student: SequenceStudent = Memoryless(policy, width)
+        else:
+            student = Forgetful(replace(policy, module=SpikingTransformer(policy.module.config)))
+        run = SequenceRun(student, expert.preferences, HIDDEN, plan, options.seed)
+        validation = run.train(KEPT / f"memoryless-{width}.safetensors")
+        total = returns(student, HIDDEN, TEST_SEEDS, lanes=50)
+        found[label] = {"validation_mean": validation, "iqm": iqm(total), "best": float(total.max())}
+    return found
+
+
+def cut(name: str) -> dict[str, float]:
+    """Float return with and without what attention adds to the stream, nothing trained anew."""
+    policy = load_policy(name)
+    env_id = policy.semantics.environment.id
+    assert isinstance(policy.module, SpikingTransformer)
+    assert env_id is not None
+    found = {"whole": iqm(returns(SequenceStudent(policy), env_id, TEST_SEEDS, lanes=50))}
+    with torch.no_grad():
+        for block in policy.module.blocks:
+            block.attention.out.weight.zero_()
+    return {**found, "cut": iqm(returns(SequenceStudent(policy), env_id, TEST_SEEDS, lanes=50))}
+
+
+def spikes() -> list[dict[str, Any]]:
+    """Firing and return on the chip of transformers that were charged differently for a spike."""
+    rows = []
+    for cost in COSTS:
+        path = KEPT / f"cost-{cost:g}.safetensors"
+        if not path.exists():
+            options = configure_sequence(HIDDEN, given={}, imitation={"spike_cost": cost})
+            train_transformer(options, path)
+        rows.append({"spike_cost": cost, **firing(str(path))})
+    return rows
+
+
+def firing(name: str) -> dict[str, Any]:
+    """Return on the chip over the seeds 0..99, and the spikes of a neuron and driven tick."""
+    found = evaluate(Entrant.of(resolve(name), "loihi"), episodes=len(TEST_SEEDS))
+    assert found.activity is not None
+    sent = np.sum([episode.spikes for episode in found.episodes], axis=0) / found.decisions
+    ticks = resolve(name).semantics.ticks
+    # The read-out is of neurons that cannot spike.
+    populations = {p: sent[found.populations[p]] / ticks for p in found.computing if p != "out"}
+    joules = next(iter(found.energy.values())).to_dict()["running_total_j"]
+    return {
+        "iqm": found.iqm,
+        "mean": float(found.returns.mean()),
+        "ci95": found.ci95,
+        "firing": float(np.concatenate(list(populations.values())).mean()),
+        "populations": {p: float(rate.mean()) for p, rate in populations.items()},
+        "synops": found.activity.synaptic_ops / found.decisions,
+        "core_j": joules["core"][0],
+        "host_j": joules["host"][0],
+        "decisions": found.decisions,
+    }
+
+
+def _each(measure: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    return {name: measure(name) for name in NAMES if name in shipped()}
+
+
+PARTS: Mapping[str, Callable[[], Any]] = {
+    "equality": lambda: _each(equality),
+    "streaming": lambda: _each(streaming),
+    "firing": lambda: _each(firing),
+    "cut": lambda: _each(cut),
+    "memory": memory,
+    "spikes": spikes,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--table", action="store_true", help="write docs/transformer.md's tables and plot")
+    args = parser.parse_args(argv)
+    if unknown := set(args.parts) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    register()
+    if not args.table:
+        KEPT.mkdir(parents=True, exist_ok=True)
+        for part in args.parts or PARTS:
+            with one_thread():
+                made = PARTS[part]()
+            found = {**_measured(), part: made}
+            RESULT.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", "utf-8")
+    write(_measured())
+    return 0
+
+
+def _measured() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {}
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
