@@ -109,17 +109,17 @@ def artefact(read: Read, where: str) -> Artefact:
         if compiled.program.digest != manifest["program"]:
             raise BundleError("its program is not the one it was made with", hint="export the policy again")
         check_compiled(compiled, network)
+        return Artefact(
+            name=manifest["name"],
+            network=network,
+            semantics=semantics,
+            proof=manifest["proof"],
+            compiled=compiled,
+        )
     except (UnicodeDecodeError, StrlError) as error:
         hint = error.hint if isinstance(error, StrlError) else ""
         message = error.message if isinstance(error, StrlError) else str(error)
         raise BundleError(message if where in message else f"{where}: {message}", hint=hint) from error
-    return Artefact(
-        name=manifest["name"],
-        network=network,
-        semantics=semantics,
-        proof=manifest["proof"],
-        compiled=compiled,
-    )
 
 
 def _compiled(found: Mapping[str, bytes], chip: ChipSpec, semantics: Semantics, where: str) -> Compiled:

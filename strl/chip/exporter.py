@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from strl.chip.compile import Compiled
-from strl.errors import UsageError
+from strl.errors import ModelError, UsageError
 from strl.ir.network import Network
 from strl.ir.semantics import Semantics
 from strl.registry import suggest
@@ -35,6 +35,9 @@ class Artefact:
         proof: the front end's record that the network equals the module it was made from; plain data.
         compiled: the program and how it was rounded, where the format holds one.
         weight_bits: that the policy was tuned for; ``None`` for the chip's own.
+
+    Raises:
+        ModelError: what is shown of the proof is of another kind; names the entry.
     """
 
     name: str
@@ -43,6 +46,32 @@ class Artefact:
     proof: Mapping[str, Any]
     compiled: Compiled | None = None
     weight_bits: int | None = None
+
+    def __post_init__(self) -> None:
+        check_proof(self.proof, f"{self.name}: proof")
+
+
+def check_proof(proof: Mapping[str, Any], where: str) -> None:
+    """What is shown of a proof is of its kind: names, and the ``origin`` of a network without a module.
+
+    Raises:
+        ModelError: it is not; names the entry.
+    """
+    for name in ("silent", "unread"):
+        _check_texts(f"{where}: {name}", proof.get(name, []))
+    if "origin" in proof:
+        origin = proof["origin"]
+        if not isinstance(origin, Mapping):
+            raise ModelError(f"{where}: origin = {origin!r:.60}, must be a table")
+        for name in ("producer", "title"):
+            if not isinstance(origin.get(name), str):
+                raise ModelError(f"{where}: origin: {name} = {origin.get(name)!r:.60}, must be a text")
+        _check_texts(f"{where}: origin: warnings", origin.get("warnings", []))
+
+
+def _check_texts(where: str, value: object) -> None:
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+        raise ModelError(f"{where} = {value!r:.60}, must be a list of texts")
 
 
 class Frontend(Protocol):
