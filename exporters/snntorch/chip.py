@@ -60,7 +60,7 @@ def gated_count(module: GatedCount, site: Site) -> Part:
 @layer(GradedKey, TernaryValue)
 def graded_message(module: GradedKey | TernaryValue, site: Site) -> Part:
     raise ModelError(
-        "graded K (ReLU) and ternary V (−1, 0, 1) are messages that Loihi 1 has not; a Loihi 2 could send "
-        "them, of which no layer here makes use",
+        "graded K (ReLU) and ternary V (−1, 0, 1) are messages of a Loihi 2: Loihi 1 sends single spikes, "
+        "and no neurons are made here that send others",
         hint=NEURONS_ADD,
     )

@@ -48,9 +48,9 @@ POOLED = 2
 
 
 class OverTicks(nn.Module):
-    """What keeps something other than a membrane from tick to tick; ``strl.training.scan`` calls ``over``.
+    """A layer that remembers otherwise than ``ChipLeaky``; in training ``over`` is called in its place.
 
-    ``mem`` is what it keeps between calls of that, lanes first, or empty.
+    ``mem`` is what it keeps from one such call to the next, lanes first, or empty.
     """
 
     mem: Tensor
@@ -108,7 +108,7 @@ class Window(OverTicks):
             )
         count, past = len(starts), self.context - 1
         now = x.reshape(count, ticks, *x.shape[1:])  # [decisions, ticks, lanes, width]
-        before = self.mem.movedim(0, 2)[:past] if self.mem.ndim == 4 else now[:0]
+        before = self.mem.movedim(0, 2) if self.mem.ndim == 4 else now[:0]
         if before.shape != (past, *now.shape[1:]):
             before = now.new_zeros(past, *now.shape[1:])
         rows = torch.cat([before, now])
