@@ -26,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmarks.results import LAVA_DECISIONS, LAVA_EPISODES
 from benchmarks.transformers_page import write
 from strl.chip.exporter import frontend
 from strl.energy import Wiring
@@ -55,7 +56,9 @@ STEP = 0.05
 CONTEXTS = (10, 30, 100, 300, 1000, 3000, 10_000)
 LOOP = 10
 """Decisions that are repeated: the same observations with more and more before them."""
-COSTS = (0.0, 0.1, 0.3, 1.0, 3.0)
+WARM = 1000
+"""Decisions before a reset, of which the processor's caches are warm and the agent remembers nothing."""
+COSTS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Of a spike, at which the return is measured."""
 NO_MEMORY = {"transformer, reset every decision": 0, "plain MLP of 64, 64": 64, "plain MLP of 256, 256": 256}
 """What is trained for the memory test, and how wide the plain networks are."""
@@ -147,6 +150,8 @@ def streaming(name: str) -> dict[str, Any]:
     assert isinstance(agent, ChipAgent)
     wiring, walk = Wiring(agent.program), Walk(load_policy(name), 1)
     rows = [next(walk).copy() for _ in range(LOOP)]
+    for decision in range(WARM):
+        agent.act(rows[decision % LOOP])
     _begin(agent)
     before, synops, seconds = _load(), [0], []
     for decision in range(CONTEXTS[-1]):
@@ -171,8 +176,9 @@ def streaming(name: str) -> dict[str, Any]:
 
 
 def _typical(seconds: Sequence[float], context: int) -> float:
-    """Median time of the decisions around a context of this length."""
-    return float(np.median(seconds[max(0, context - 300) : context + 300]))
+    """Median time of the decisions around a context of this length, a tenth of it to either side."""
+    near = max(5, context // 10)
+    return float(np.median(seconds[context - near : context + near]))
 
 
 def _load() -> float:
@@ -224,6 +230,21 @@ def memory() -> dict[str, Any]:
         total = returns(student, HIDDEN, TEST_SEEDS, lanes=50)
         found[label] = {"validation_mean": validation, "iqm": iqm(total), "best": float(total.max())}
     return found
+
+
+def lava(name: str) -> dict[str, Any]:
+    """Digests of the kernel and of one Lava process of ours, over the episodes of 1000 decisions.
+
+    Lava's stock processes, which take minutes an episode, are measured by ``benchmarks.results``.
+    """
+    entrant = Entrant.of(resolve(name), "loihi")
+    lengths = np.cumsum([e.length for e in evaluate(entrant, episodes=LAVA_EPISODES).episodes])
+    episodes = min(1 + int(np.searchsorted(lengths, LAVA_DECISIONS)), LAVA_EPISODES)
+    digests = {
+        backend: evaluate(Entrant.of(resolve(name), backend), episodes=episodes).digest
+        for backend in ("loihi", "lava-fused")
+    }
+    return {"episodes": episodes, "decisions": int(lengths[episodes - 1]), "digest": digests}
 
 
 def cut(name: str) -> dict[str, float]:
@@ -281,6 +302,7 @@ PARTS: Mapping[str, Callable[[], Any]] = {
     "equality": lambda: _each(equality),
     "streaming": lambda: _each(streaming),
     "firing": lambda: _each(firing),
+    "lava": lambda: _each(lava),
     "cut": lambda: _each(cut),
     "memory": memory,
     "spikes": spikes,

@@ -67,6 +67,15 @@ def memory(found: Mapping[str, Any]) -> str:
     )
 
 
+def lava(found: Mapping[str, Any]) -> str:
+    """Whether Lava sends the kernel's spikes."""
+    rows = []
+    for name, row in found["lava"].items():
+        same = "equal" if len(set(row["digest"].values())) == 1 else "DIFFERS"
+        rows.append([f"`{name}`", f"{row['decisions']:,}", same])
+    return tables.table(("policy", "decisions", "digest of every spike and action, kernel and Lava"), rows)
+
+
 def cut(found: Mapping[str, Any]) -> str:
     """What attention is worth."""
     rows = [[f"`{name}`", f"{row['whole']:.1f}", f"{row['cut']:.1f}"] for name, row in found["cut"].items()]
@@ -147,6 +156,7 @@ TABLES: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], Sequence[str]]] =
     "streaming": (streaming, ["streaming"]),
     "speed": (speed, ["streaming"]),
     "memory": (memory, ["memory"]),
+    "lava": (lava, ["lava"]),
     "cut": (cut, ["cut"]),
     "firing": (firing, ["firing", "spikes"]),
 }
