@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from strl.errors import BundleError, StrlError
+from strl.files import check_replaceable
 
 MANIFEST_MAX = 4 << 20
 """Bytes of a manifest; a larger one is taken for damaged."""
@@ -70,7 +71,10 @@ def write_files(files: Mapping[Path, bytes]) -> None:
 
     Raises:
         BundleError: one cannot be written, the disk being full, say; nothing is left behind.
+        UsageError: one has the name of what is not a regular file.
     """
+    for path in files:
+        check_replaceable(path)
     made: list[tuple[Path, Path]] = []
     try:
         for path, data in files.items():
@@ -93,7 +97,10 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
     Raises:
         BundleError: it cannot be written; what was there is there still, and nothing else is.
+        UsageError: neither a folder, a link to one, nor a regular file has that name.
     """
+    if not folder.is_dir():
+        check_replaceable(folder)
     with _told(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -75,6 +75,7 @@ class TestSimulate:
     def test_the_command(self, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         np.save(tmp_path / "in.npy", np.arange(12, dtype=np.int16).reshape(4, 3))
         made = tmp_path / "made" / "out.npy"
+        made.parent.mkdir()
         arguments = ["simulate", str(model), "--input", str(tmp_path / "in.npy"), "-o", str(made), "--json"]
         assert main(arguments) == 0
         found = json.loads(capsys.readouterr().out)

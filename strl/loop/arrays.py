@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strl.errors import UsageError
+from strl.files import check_replaceable
 
 BYTES_MAX = 1 << 30
 """Bytes of an array that is read."""
@@ -48,6 +49,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     Raises:
         UsageError: it cannot be written, or several are to go into a ``.npy`` file.
     """
+    check_file(path)
     buffer = io.BytesIO()
     if path.suffix == ".npz":
         np.savez_compressed(buffer, allow_pickle=False, **dict(arrays))
@@ -58,10 +60,8 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             f"{path}: there are {len(arrays)} outputs ({', '.join(arrays)}), and a .npy file holds one",
             hint="choose one with --node, or name a .npz file",
         )
-    check_file(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(buffer.getvalue())
         os.replace(temporary, path)
     except OSError as problem:
@@ -71,9 +71,12 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raises UsageError where ``path`` is a folder, and so no name for a file."""
-    if not path.name or path.is_dir():
-        raise UsageError(f"{path}: cannot be written: it is a folder", hint="name a file")
+    """Raises UsageError where ``path`` is no name, or no place, for a ``.npy`` or ``.npz`` file."""
+    check_replaceable(path)
+    if path.suffix not in (".npy", ".npz"):
+        raise UsageError(f"{path}: is not the name of a .npy or .npz file", hint=f"name it {path.name}.npy")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: cannot be written: there is no folder {path.parent}", hint="make it first")
 
 
 def _array(file: BinaryIO, size: int, path: Path) -> NDArray[Any]:

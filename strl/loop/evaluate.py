@@ -18,6 +18,7 @@ from strl.chip.strict import StrictBackend
 from strl.content import digest
 from strl.energy import ActivityCounts, EnergyReport, Wiring, estimate, profiles
 from strl.errors import EnvironmentFault, UsageError
+from strl.files import check_replaceable
 from strl.ir.network import Network
 from strl.ir.semantics import Semantics
 from strl.loop.agent import Agent, ChipAgent, FloatAgent
@@ -156,8 +157,8 @@ def evaluate(
     slots = entrant.slots(math.ceil(episodes / jobs), batch)
     # Beside workers it checks the backend, shows the first episode and tells what its raster is.
     with closing(entrant.agent(slots if jobs == 1 else 1)) as agent:
-        if trace is not None and (trace.is_dir() or not trace.name):
-            raise UsageError(f"{trace}: the trace cannot be written: it is a folder", hint="name a file")
+        if trace is not None:
+            check_replaceable(trace)
         journal = None if output is None else _journal(output, _key(entrant, world, seed), agent)
         finished = _Finished(journal, progress, wanted)
         try:

@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 
 from strl.errors import EnvironmentFault, StrlError, UsageError
+from strl.files import check_replaceable
 
 World = gymnasium.Env[Any, Any]
 
@@ -55,8 +56,10 @@ class _Film(gymnasium.wrappers.RecordVideo):
             super().stop_recording()  # type: ignore[no-untyped-call]
             for film in Path(self.video_folder).iterdir():
                 _moved(film, self._folder)
-        except OSError as error:
+        except (OSError, UsageError) as error:
             self.recorded_frames, self.recording = [], False
+            if isinstance(error, UsageError):
+                raise
             reason = error.strerror or str(error).partition("\n")[0]
             raise StrlError(
                 f"{self._folder}: the film cannot be written: {reason}",
@@ -72,6 +75,7 @@ class _Film(gymnasium.wrappers.RecordVideo):
 
 def _moved(film: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    check_replaceable(folder / film.name)
     partial = folder / f".{film.name}.part"
     try:
         shutil.copyfile(film, partial)

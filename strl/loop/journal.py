@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from strl.errors import StrlError, UsageError
+from strl.files import check_replaceable
 from strl.loop.results import EpisodeResult
 
 _SUM = "sha256"
@@ -149,6 +150,7 @@ def parse_json(data: bytes) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON beside ``path`` and rename it there, so that no half of it is ever seen."""
+    check_replaceable(path)
     beside = path.with_name(path.name + ".part")
     try:
         with beside.open("w", encoding="utf-8") as file:

@@ -17,6 +17,7 @@ from strl.chip.program import Messages
 from strl.codecs.base import Action, Float
 from strl.content import Content
 from strl.errors import StrlError, UsageError
+from strl.files import check_replaceable
 from strl.loop.agent import Agent
 
 FILE = "trace.npz"
@@ -49,6 +50,7 @@ class Trace(Content):
         Raises:
             StrlError: it cannot be written.
         """
+        check_replaceable(path)
         names = list(self.populations)
         held = io.BytesIO()
         np.savez_compressed(

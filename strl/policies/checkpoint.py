@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from strl import __version__
 from strl.errors import ModelError
+from strl.files import check_replaceable
 from strl.ir.semantics import Semantics
 from strl.policies.policy import SpikingPolicy
 
@@ -74,6 +75,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     table, values = _split(serialise(tensors))
     entry["digest"] = _digest(entry, table, values)
     data = serialise(tensors, metadata={"strl": json.dumps(entry, sort_keys=True, allow_nan=False)})
+    check_replaceable(path)
     partial = path.with_name(path.name + ".part")
     try:
         partial.write_bytes(data)

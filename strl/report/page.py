@@ -11,6 +11,7 @@ from pathlib import Path
 
 from strl import __version__
 from strl.errors import StrlError
+from strl.files import check_replaceable
 from strl.report.data import Chapter
 from strl.report.plots import Figure
 from strl.report.sections import Section, sections
@@ -79,6 +80,7 @@ def write(path: Path, chapters: Sequence[Chapter], *, title: str = "strl report"
     Raises:
         StrlError: it cannot be written.
     """
+    check_replaceable(path)
     beside = path.with_name(path.name + ".part")
     text = page(chapters, title=title)
     try:

@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from strl.errors import UsageError
+from strl.files import check_replaceable
 
 
 def run_folder(output: Path, options: Mapping[str, Any]) -> Path:
@@ -28,6 +29,7 @@ def run_folder(output: Path, options: Mapping[str, Any]) -> Path:
         )
     if not output.parent.is_dir():
         raise UsageError(f"{output}: there is no folder {output.parent}")
+    check_replaceable(output)
     folder = output.with_name(output.name + ".run")
     folder.mkdir(exist_ok=True)
     mine = json.dumps(options, sort_keys=True, indent=2)
@@ -44,6 +46,7 @@ def run_folder(output: Path, options: Mapping[str, Any]) -> Path:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write ``path``, replacing what was there; ``OSError`` where the disk does not take it."""
+    check_replaceable(path)
     partial = path.with_suffix(".part")
     try:
         partial.write_bytes(save({k: v.detach().clone().contiguous() for k, v in tensors.items()}))
