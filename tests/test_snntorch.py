@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -251,6 +252,32 @@ class TestProof:
         other = dict(network.nodes) | {"2": replace(weights, weight=weights.weight * (1 + 1e-6))}
         with pytest.raises(ModelError, match=r"3: .* potentials differ"):
             prove(made, Network(nodes=other, edges=network.edges))
+
+    @pytest.mark.parametrize("start", [0, [0], {"n": 0}, np.int64(0), torch.tensor(0), torch.zeros(1)])
+    def test_a_counter_that_the_proof_would_not_reach(self, start: Any) -> None:
+        def more(kept: Any) -> Any:
+            if isinstance(kept, dict):
+                return {"n": kept["n"] + 1}
+            return [kept[0] + 1] if isinstance(kept, list) else kept + 1
+
+        def way(m: Any, x: torch.Tensor) -> Any:
+            m.kept = more(m.kept)
+            z = m.lif1(m.fc1(x))
+            return m.lif2(m.fc2(z * 0 if "101" in str(m.kept) else z))
+
+        module = Layers(way)
+        module.kept = copy.copy(start)
+        inside = nn.Sequential(module)
+        for made, name in ((module, "Layers"), (inside, "0")):
+            with pytest.raises(ModelError, match=f"{name}: its attribute 'kept' changes from call to call"):
+                translate(policy(made))
+
+    def test_what_the_first_decision_sets_may_stay(self) -> None:
+        def way(m: Any, x: torch.Tensor) -> Any:
+            m.batch, m.begun, m.seen = x.shape[0], True, [x]
+            return m.lif2(m.fc2(m.lif1(m.fc1(x))))
+
+        assert translate(policy(Layers(way)))[1]["mismatches"] == 0
 
     def test_a_module_that_works_in_single_precision_only(self) -> None:
         def way(m: Any, x: torch.Tensor) -> Any:

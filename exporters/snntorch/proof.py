@@ -14,7 +14,7 @@ from torch import nn
 from exporters.snntorch.flow import returns, unlike
 from exporters.snntorch.layers import GRADED
 from exporters.snntorch.translate import Structure, structure
-from exporters.snntorch.watch import Call, replica, rest_state, run, watched
+from exporters.snntorch.watch import Call, remembered, replica, rest_state, run, watched
 from strl.codecs import encoder
 from strl.errors import ModelError
 from strl.ir.network import Network
@@ -97,6 +97,7 @@ def _trial(
     reference = Reference(network, batch=len(DENSITIES))
     rng = np.random.default_rng(seed)
     spikes = dict.fromkeys(reference.populations, 0)
+    kept: dict[tuple[str, str], str] = {}
     rest_state(module)
     for decision in range(decisions):
         if semantics.state == "reset":
@@ -110,7 +111,21 @@ def _trial(
                 if name in calls:
                     _compare(network, name, calls[name], values, reference, (decision, tick))
                 spikes[name] += 0 if _neurons(network, name).silent else int(values[name].sum())
+        # What the first decision sets and no other changes was there in all that is compared.
+        kept = kept if decision else remembered(module)
+        _unchanged(kept, remembered(module))
     return spikes
+
+
+def _unchanged(before: Mapping[tuple[str, str], str], now: Mapping[tuple[str, str], str]) -> None:
+    """Refuse what a module counts on: the proof would hold for as many ticks as it ran, and no further."""
+    for module, attribute in sorted(before.keys() | now.keys()):
+        if before.get((module, attribute)) != now.get((module, attribute)):
+            raise ModelError(
+                f"{module}: its attribute {attribute!r} changes from call to call; what a network computes "
+                "may depend on its neurons' state alone",
+                hint="leave it out of the module; what only keeps records of a run belongs outside",
+            )
 
 
 def _neurons(network: Network, name: str) -> Neurons:

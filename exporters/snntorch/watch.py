@@ -7,11 +7,13 @@ gave; so whatever happens to it in between, in plain Python, shows.
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import snntorch as snn
 import torch
 from torch import nn
@@ -23,6 +25,9 @@ FRESH = 0
 """Version of a tensor that nobody has changed in place."""
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+LIBRARIES = ("torch", "snntorch", "strl")
+"""Packages whose modules are known to keep nothing but the state of neurons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,29 @@ def _collect(part: nn.Module, name: str, found: dict[str, nn.Module]) -> None:
         return
     for child, inner in children:
         _collect(inner, f"{name}.{child}" if name else child, found)
+
+
+def remembered(module: nn.Module) -> dict[tuple[str, str], str]:
+    """Plain values in the user's own modules (counters, flags, lists), as text, by module and attribute."""
+    own = vars(nn.Module())
+    return {
+        (name or type(part).__name__, attribute): repr(value)
+        for name, part in module.named_modules()
+        if type(part).__module__.split(".")[0] not in LIBRARIES
+        for attribute, value in (*vars(part).items(), *part._buffers.items())
+        if attribute not in own and _plain(value)
+    }
+
+
+def _plain(value: Any) -> bool:
+    """True for numbers, text and collections of them; a tensor of one element is a number."""
+    if isinstance(value, torch.Tensor):
+        return value.numel() == 1
+    if isinstance(value, dict):
+        return all(map(_plain, value.values()))
+    if isinstance(value, list | tuple | set | deque):
+        return all(map(_plain, value))
+    return isinstance(value, bool | int | float | str | np.generic)
 
 
 def rest_state(module: nn.Module) -> None:
