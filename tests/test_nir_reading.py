@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nir
 import numpy as np
 import pytest
@@ -328,6 +329,46 @@ class TestGraphs:
         edges = [("input", "a"), ("a", "c"), ("c", "b"), ("b", "a"), ("b", "d"), ("d", "a"), ("d", "output")]
         with pytest.raises(ModelError, match="c → b: leads both back and on inside a loop"):
             network(write(tmp_path / "y.nir", nodes, edges))
+
+    @pytest.mark.parametrize("inside", ["", "g."])
+    def test_edges_against_the_ends_of_a_graph(self, inside: str, tmp_path: Path) -> None:
+        line_of: Edges = [("input", "a"), ("a", "output")]
+        for wrong, said in (
+            (("a", "input"), "leads into an Input"),
+            (("output", "a"), "leads out of an Out"),
+        ):
+            nodes: Nodes = {"input": into(3), "a": lifs(), "output": out(3)}
+            edges = [*line_of, wrong]
+            if inside:
+                inner = nir.NIRGraph(nodes=nodes, edges=edges, type_check=False)
+                nodes, edges = (
+                    {"input": into(3), "g": inner, "output": out(3)},
+                    [("input", "g"), ("g", "output")],
+                )
+            with pytest.raises(ModelError, match=f"edge {wrong[0]} → {wrong[1]} {said}"):
+                network(write(tmp_path / "x.nir", nodes, edges))
+
+    @pytest.mark.parametrize("place", ["node/nodes/a/type", "node/type", "node/edges"])
+    def test_text_that_is_none_names_its_node(self, place: str, tmp_path: Path) -> None:
+        path = line(tmp_path / "x.nir", (3,), (3,), lifs())
+        with h5py.File(path, "r+") as file:
+            place = place.replace("/a/", "/n0/")
+            shape = file[place].shape
+            del file[place]
+            file[place] = np.full(shape, "é".encode("latin-1"), dtype="S1")
+        name = "n0: type is" if "n0" in place else f"{place[5:]} (is|are)"
+        with pytest.raises(ModelError, match=f"x.nir: {name} not text"):
+            network(path)
+
+    def test_a_nested_graph_may_feed_itself(self, tmp_path: Path) -> None:
+        inner = nir.NIRGraph(
+            nodes={"input": into(3), "a": lifs(), "output": out(3)},
+            edges=[("input", "a"), ("a", "output")],
+            type_check=False,
+        )
+        nodes: Nodes = {"input": into(3), "g": inner, "output": out(3)}
+        path = write(tmp_path / "x.nir", nodes, [("input", "g"), ("g", "g"), ("g", "output")])
+        assert any(isinstance(node, Delay) for node in network(path).nodes.values())
 
     def test_spyx_recurrence_leads_to_the_neuron(self, tmp_path: Path) -> None:
         cells = nir.LIF(tau=np.full(3, 4.0), r=np.full(3, 0.75), v_leak=np.zeros(3), v_threshold=np.ones(3))

@@ -130,6 +130,13 @@ class TestWarnings:
         (said,) = self.warnings(synaptic, producer="snntorch:reset=zero")
         assert "does not say reset_delay; taken: reset_delay=true" in said
 
+    def test_what_has_no_reading_is_said_where_it_could_be(self, tmp_path: Path) -> None:
+        ones = np.ones(1)
+        file = chain(tmp_path / "x.nir", nir.IF(r=ones, v_threshold=ones, v_reset=0 * ones))
+        said = self.warnings(file, producer="sinabs")
+        assert any("a cap on the spikes of a tick, MaxSpike(n)" in one for one in said)
+        assert not any("MaxSpike" in one for one in self.warnings(file, producer="sinabs:multi=true"))
+
     def test_they_travel_with_what_is_made_of_the_file(self, tmp_path: Path) -> None:
         file = chain(tmp_path / "x.nir", lif())
         arguments = ["--assume", "snntorch", "--target", "nir", "-o", str(tmp_path / "y.nir"), "--json"]
@@ -218,4 +225,5 @@ def test_each_producer_names_its_source() -> None:
         assert set(unsaid) == set(producer.unsaid)
         assert len(producer.source) > 40
         assert any(digit in producer.title + producer.source for digit in "0123456789")
+        assert set(producer.unread) <= set(producer.unsaid)
         assert set(producer.unsaid) <= {*producer.options, *producer.reading.__slots__}

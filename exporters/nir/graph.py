@@ -171,6 +171,7 @@ def _joined(
             if name not in ports and name not in nodes:
                 raise ModelError(f"{at}: edge {a} → {b} names no node {end!r}")
             ends.append(ports[name][side] if name in ports else name)
+        _directed(ends, nodes, f"{at}: edge {a} → {b}")
         edge = (ends[0], ends[1])
         if edge in seen:
             raise ModelError(f"{at}: edge {a} → {b} stands twice")
@@ -179,13 +180,26 @@ def _joined(
     return joined
 
 
+def _directed(ends: Sequence[str], nodes: Mapping[str, Found], where: str) -> None:
+    """Nothing leads into a graph's own Input or out of its Output; those of graphs in it are ``Inner``."""
+    if nodes[ends[1]].kind == "Input":
+        raise ModelError(f"{where} leads into an Input, which takes what comes from outside alone")
+    if nodes[ends[0]].kind == "Output":
+        raise ModelError(
+            f"{where} leads out of an Output, where a graph ends", hint="let it begin at the node before"
+        )
+
+
 def _edges(group: h5py.Group, where: str) -> list[tuple[str, str]]:
     edges = group.get("edges")
     if not isinstance(edges, h5py.Dataset) or h5py.check_string_dtype(edges.dtype) is None:
         raise ModelError(f"{where}: has no edges")
     if edges.ndim != 2 or edges.shape[1] != 2:
         raise ModelError(f"{where}: edges have shape {edges.shape}, must be [edges, 2]")
-    return [(str(a), str(b)) for a, b in edges.asstr()[()]]
+    try:
+        return [(str(a), str(b)) for a, b in edges.asstr()[()]]
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{where}: edges are not text: {error}") from error
 
 
 def _node(group: h5py.Group, where: str) -> Found:
@@ -268,7 +282,10 @@ def text_of(group: h5py.Group, name: str, where: str) -> str:
     item = group.get(name)
     if not isinstance(item, h5py.Dataset) or h5py.check_string_dtype(item.dtype) is None or item.shape != ():
         raise ModelError(f"{where}: has no {name}")
-    return str(item.asstr()[()])
+    try:
+        return str(item.asstr()[()])
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{where}: {name} is not text: {error}") from error
 
 
 def _only(group: h5py.Group, known: set[str], where: str) -> None:

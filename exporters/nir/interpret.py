@@ -57,6 +57,8 @@ def _assumptions(chosen: Chosen, made: Build) -> list[str]:
     if unsaid:
         values = ", ".join(f"{option}={value}" for option, value in unsaid.items())
         found.append(f"the file does not say {', '.join(unsaid)}; taken: {values}")
+        unread = chosen.producer.unread
+        found += [f"the file would not say {unread[option]} either" for option in unsaid if option in unread]
     return found
 
 

@@ -120,6 +120,7 @@ class Producer:
             with " or " between; see ``exporters.nir.cells.expect``.
         longest: time constant in seconds beyond which a file is taken for another's; 0 for none.
         unsaid: option → types of nodes whose meaning hangs on it, though no file says it.
+        unread: option of ``unsaid`` → what else of it the producer has, that no file says and no Reading has.
         options: the producer's own word → its value as text → the fields of ``Reading`` it means; or
             one field's name, which it is another word for.
     """
@@ -131,6 +132,7 @@ class Producer:
     expects: Mapping[str, str] = field(default_factory=dict)
     longest: float = 0.0
     unsaid: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -297,4 +299,5 @@ def _load(path: Path) -> Producer:
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     reading: dict[str, Any] = data.pop("reading", {})
     unsaid = {option: tuple(kinds) for option, kinds in data.pop("unsaid", {}).items()}
-    return Producer(name=path.stem, reading=Reading(**reading), unsaid=unsaid, **data)
+    unread = {option: str(what) for option, what in data.pop("unread", {}).items()}
+    return Producer(name=path.stem, reading=Reading(**reading), unsaid=unsaid, unread=unread, **data)
