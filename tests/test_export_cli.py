@@ -279,6 +279,27 @@ class TestExport:
             assert word in message
         assert sorted(p.name for p in home.rglob("*") if "__pycache__" not in str(p)) == before
 
+    @pytest.mark.parametrize("target", ["nir", "onnx"])
+    @pytest.mark.parametrize(
+        "option",
+        [
+            ["--chip", "loihi2"],
+            ["--weight-bits", "4"],
+            ["--weight-bits", "0"],
+            ["--arithmetic", "lava"],
+            ["--strict"],
+        ],
+        ids=" ".join,
+    )
+    def test_options_of_a_program_where_the_target_has_none(
+        self, target: str, option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        words = ["export", "cartpole-mlp", "--target", target, *option, "-o", tmp_path / f"x.{target}"]
+        code, message = refused(capsys, *words)
+        assert code == UsageError.exit_code
+        assert f"{option[0]}: target '{target}' holds no program of a chip" in message
+        assert not list(tmp_path.iterdir())
+
     def test_a_disk_with_no_room(self, home: Path, tmp_path: Path) -> None:
         """For real: no file may grow beyond 4 kB, as on a disk that is full after that."""
         code = (

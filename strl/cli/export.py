@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     from strl.cli.output import emit, note, say
 
     target = exporter(args.target, **{o: True for o in ("integer", "scan", "tick") if getattr(args, o)})
+    if not target.compiles:
+        _refuse_program_options(args)
     if not args.json:
         note(f"reading {args.policy}")
     subject = subject_of(args)
@@ -69,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         subject = _streamed(args, subject)
     compiled = subject.compiled(args.chip, args.weight_bits, args.arithmetic) if target.compiles else None
-    if args.strict:
-        _require_proof(compiled, args.target)
+    if args.strict and compiled is not None:
+        _require_proof(compiled)
     path = target.default(subject.name) if args.output is None else Path(args.output)
     made = target.export(replace(subject.artefact, compiled=compiled), path, force=args.force)
     found = _summary(subject, compiled, args.target, path, [str(p) for p in made])
@@ -101,13 +103,24 @@ def _streamed(args: argparse.Namespace, subject: Subject) -> Subject:
     return subject
 
 
-def _require_proof(compiled: Compiled | None, target: str) -> None:
+def _refuse_program_options(args: argparse.Namespace) -> None:
+    """UsageError where an option says how a program is made, and the target holds none."""
+    from strl.errors import UsageError
+
+    for option in ("chip", "weight_bits", "arithmetic", "strict"):
+        given = getattr(args, option)
+        if given is not None and given is not False:
+            raise UsageError(
+                f"--{option.replace('_', '-')}: target {args.target!r} holds no program of a chip",
+                hint="leave it out, or use --target loihi, netx, or onnx with --integer",
+            )
+
+
+def _require_proof(compiled: Compiled) -> None:
     """ChipError where the program can behave differently on the chip, for some input, or nothing is known."""
     from strl.chip.strict import published
-    from strl.errors import ChipError, UsageError
+    from strl.errors import ChipError
 
-    if compiled is None:
-        raise UsageError(f"--strict: target {target!r} holds no program", hint="use --target loihi")
     published(compiled.program)
     if unproved := _unproved(compiled):
         raise ChipError(
