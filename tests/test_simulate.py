@@ -12,10 +12,12 @@ import pytest
 from nir_files import Nodes, into, lifs, line, out, write
 
 from strl.cli import main
+from strl.codecs.stream import stream
 from strl.errors import ChipError, ModelError, UsageError
 from strl.loop.adopt import adopted
 from strl.loop.arrays import read_array, write_arrays
 from strl.loop.simulate import simulate_float
+from strl.loop.stream import as_stream
 from strl.loop.subject import resolve
 
 RNG = np.random.default_rng(11)
@@ -168,6 +170,51 @@ class TestSimulate:
         given = ["simulate", bare, "--producer", "snntorch", "--input", str(tmp_path / "in.npy")]
         assert main([*given, "--backend", "loihi", *option]) == UsageError.exit_code
         assert said in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("values", "option", "said", "fits"),
+        [
+            (np.ones((2, 3)), ["--input-unit", "1e20"], "--input-unit = 1e+20: every value", True),
+            (np.ones((2, 3)), ["--input-unit", "2"], "magnitudes up to 1, becomes level 0", True),
+            (np.full((2, 3), -3.0), ["--input-unit", "1e9"], "magnitudes up to 3, becomes level 0", True),
+            (np.full((2, 3), -3.0), ["--input-bits", "1"], "--input-bits = 1: every value", False),
+            (np.array([[-100.0, 1, 0]]), ["--input-bits", "1"], "magnitudes up to 100, becomes", True),
+        ],
+    )
+    def test_a_unit_that_leaves_nothing_of_the_input(
+        self,
+        values: np.ndarray,
+        option: list[str],
+        said: str,
+        fits: bool,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        bare = str(line(tmp_path / "y.nir", (3,), (3,), lifs(3)))
+        np.save(tmp_path / "in.npy", values)
+        given = ["simulate", bare, "--producer", "snntorch", "--input", str(tmp_path / "in.npy")]
+        assert main([*given, "--backend", "loihi", *option]) == UsageError.exit_code
+        message = capsys.readouterr().err
+        assert said in message
+        if not fits:
+            assert "one bit has no negative level" in message
+            return
+        unit, _, bits = message.rpartition("hint: ")[2].strip().partition(" fits, with --input-bits ")
+        subject = resolve(bare, producer="snntorch")
+        made = stream(as_stream(subject, values, unit=float(unit), bits=int(bits)).semantics.encoder)
+        assert made.levels(values).any()
+
+    def test_a_bundle_that_hears_nothing_of_its_input(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        bare = str(line(tmp_path / "y.nir", (3,), (3,), lifs(3)))
+        bundle, given = str(tmp_path / "y.bundle"), ["--input", str(tmp_path / "in.npy"), "--json"]
+        np.save(tmp_path / "in.npy", np.full((2, 3), 0.25))
+        assert main(["export", bare, "--producer", "snntorch", "--chip", "loihi2", "-o", bundle]) == 0
+        capsys.readouterr()
+        assert main(["simulate", bundle, *given, "--backend", "loihi"]) == 0
+        *_, warning = json.loads(capsys.readouterr().out)["warnings"]
+        assert warning.startswith("every value of the input, of magnitudes up to 0.25, becomes level 0")
 
     @pytest.mark.parametrize("backend", ["float", "loihi"])
     @pytest.mark.parametrize("value", [1e308, -1e31, 5e-324, 1e-31, 2.0**100, 2.0**-100, 0.0])

@@ -92,10 +92,11 @@ def _chip(
     args: argparse.Namespace, subject: Subject, values: NDArray[Any]
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """The output on a chip, and what there is to say of its program and input."""
+    from strl.cli.output import note
     from strl.errors import UsageError
     from strl.ir.network import shapes
     from strl.loop.simulate import check_input
-    from strl.loop.stream import as_stream, input_of, lost, simulate_chip
+    from strl.loop.stream import as_stream, input_of, lost, simulate_chip, unheard
 
     options = {"bits": args.input_bits, "unit": args.input_unit, "output": args.node}
     if subject.artefact.compiled is None:
@@ -112,6 +113,10 @@ def _chip(
         "program": program.digest,
         "input": {"bits": code.bits, "unit": code.unit, "off": lost(code, values)},
     }
+    if said := unheard(code, values):
+        warning = f"{said}: the bundle's unit is {code.unit:g}"
+        note(f"warning: {warning}")
+        details["warnings"] = [*warnings_of(subject), warning]
     return {network.output: simulate_chip(program, shape, values, args.backend)}, details
 
 

@@ -43,8 +43,8 @@ def as_stream(
         output: which to keep, where there are several.
 
     Raises:
-        UsageError: a bundle, which is compiled already, values of another shape, or ticks, bits or a unit
-            that cannot be.
+        UsageError: a bundle, which is compiled already, values of another shape, ticks, bits or a unit
+            that cannot be, or such as make 0 of every value.
         ModelError: several outputs and none is named.
     """
     if subject.artefact.compiled is not None:
@@ -64,6 +64,8 @@ def as_stream(
         precision=precision,
         step=step,
     )
+    if values is not None:
+        _check_heard(stream(meaning.encoder), values)
     return Subject(artefact=replace(subject.artefact, network=network, semantics=meaning))
 
 
@@ -84,6 +86,18 @@ def _check_size(values: Float) -> None:
             f"the input has no value beyond {most:g}, at least {UNITS[0]:g} is needed, or all must be 0",
             hint="scale the input up",
         )
+
+
+def _check_heard(code: Stream, values: Float) -> None:
+    """Some value has a level other than 0, where some value is not 0."""
+    if not (said := unheard(code, values)):
+        return
+    if code.bits == 1 and not (values > 0).any():
+        raise UsageError(f"--input-bits = 1: {said}", hint="one bit has no negative level; give 2 or more")
+    _, fits = fitting(values.clip(0) if code.bits == 1 else values, precision=code.bits)
+    raise UsageError(
+        f"--input-unit = {code.unit:g}: {said}", hint=f"{fits:g} fits, with --input-bits {code.bits}"
+    )
 
 
 def simulate_chip(program: Program, shape: tuple[int, ...], values: Float, name: str) -> Float:
@@ -126,6 +140,13 @@ def input_of(program: Program) -> Stream:
             hint="use `strl run`, or simulate the policy's network by naming the policy",
         )
     return stream(program.semantics.encoder)
+
+
+def unheard(code: Stream, values: Float) -> str:
+    """Empty where some level is not 0, or every value is 0; else a sentence that says so."""
+    if not values.any() or code.levels(values.reshape(len(values), -1)).any():
+        return ""
+    return f"every value of the input, of magnitudes up to {float(np.abs(values).max()):g}, becomes level 0"
 
 
 def lost(code: Stream, values: Float) -> float:
