@@ -100,9 +100,21 @@ class TestRefused:
             resolve(str(chain(tmp_path / "x.nir", lif())), producer=producer)
 
     def test_a_producer_for_something_else(self, tmp_path: Path) -> None:
-        for name in ("x.nir", "pole"):
-            with pytest.raises(UsageError, match="there is no such file of another producer"):
-                resolve(str(tmp_path / name), producer="nir")
+        (tmp_path / "folder.nir").mkdir()
+        (tmp_path / "x.txt").write_text("")
+        for name, said in {
+            str(tmp_path / "x.nir"): r"x\.nir: there is no such file",
+            str(tmp_path / "pole"): "pole: there is no such file",
+            str(tmp_path / "folder.nir"): r"folder\.nir: is a folder",
+            str(tmp_path / "x.txt"): r"x\.txt: is not a \.nir file",
+            "cartpole-mlp": "cartpole-mlp: is a policy of ours",
+        }.items():
+            with pytest.raises(UsageError, match=said):
+                resolve(name, producer="nir")
+        for option in ("producer", "assume"):
+            for empty in ("", " "):
+                with pytest.raises(UsageError, match=f"--{option} is empty"):
+                    resolve(str(tmp_path / "x.nir"), **{option: empty})
         with pytest.raises(UsageError, match="give one"):
             resolve("x.nir", producer="nir", assume="nir")
 

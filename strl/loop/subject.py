@@ -114,14 +114,24 @@ def resolve(name: str, *, producer: str | None = None, assume: str | None = None
 def _foreign(path: Path, producer: str | None, assume: str | None) -> Artefact:
     if producer is not None and assume is not None:
         raise UsageError("--producer says who wrote the file, --assume that nobody knows; give one")
+    given = assume if producer is None else producer
+    if not (given or "").strip():
+        option = "--assume" if producer is None else "--producer"
+        raise UsageError(f"{option} is empty", hint="docs/nir.md lists who writes .nir files")
     for target in exporters():
         format_ = exporter(target)
         if path.exists() and isinstance(format_, ForeignReader) and format_.recognises(path):
-            return format_.load_foreign(path, str(producer or assume), assumed=producer is None)
-    raise UsageError(
-        f"{path}: there is no such file of another producer",
-        hint="--producer and --assume are for .nir files",
-    )
+            return format_.load_foreign(path, str(given), assumed=producer is None)
+    raise UsageError(f"{path}: {_kind(path)}", hint="--producer and --assume are for .nir files")
+
+
+def _kind(path: Path) -> str:
+    """What a path is that no other producer's file is at."""
+    if _is_policy(str(path)):
+        return "is a policy of ours, whose meaning is known"
+    if path.is_dir():
+        return "is a folder"
+    return "is not a .nir file" if path.exists() else "there is no such file"
 
 
 def _is_policy(name: str) -> bool:
