@@ -19,7 +19,7 @@ STOCK_NEURONS = 500
 def add(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument(
-        "policies", metavar="POLICY", nargs="*", help="shipped policies, see `strl policies` (default: the MLPs)"
+        "policies", metavar="POLICY", nargs="*", help="of `strl policies` (default: the MLPs)"
     )
     parser.add_argument(
         "--episodes", type=int, default=100, metavar="N", help="float and on the kernel (100)"
