@@ -34,11 +34,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export, run, compare and report; episodes that were played before are not played again."""
     from strl.cli.output import emit, note, say
+    from strl.policies.checkpoint import header
     from strl.policies.library import shipped
     from strl.report.page import write
 
     # The transformers' float networks are slow: a hundred episodes of one take as long as all of the demo.
-    names = args.policies or [name for name in shipped() if name.endswith("-mlp")]
+    names = args.policies or [
+        n for n, file in shipped().items() if header(file)["architecture"]["kind"] == "mlp"
+    ]
     folder = Path(args.output)
     shows = []
     for position, name in enumerate(names, 1):

@@ -170,50 +170,46 @@ class Masked(nn.Module):
         return added
 
 
-class Scored(nn.Module):
-    """SSA over a window: a token's value counts as often as its key and the newest query spike together."""
+class Counted(nn.Module):
+    """Attention by counts over a window: a value counts as often as its key and the newest query meet."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(
+        self, config: TransformerConfig, key: nn.Module, value: nn.Module, found: ChipLeaky, scale: float
+    ) -> None:
         super().__init__()
         width = config.width
         self.query_in, self.key_in, self.value_in = (_projection(config) for _ in range(3))
-        self.query, self.key, self.value = (neurons(width, config.beta) for _ in range(3))
+        self.query, self.key, self.value = neurons(width, config.beta), key, value
         self.keys, self.values = _windows(config, 2)
         self.positions = _positions(config)
-        self.score = CountedProduct(config.heads, SSA_SCALE)
+        self.score = CountedProduct(config.heads, scale)
+        self.found = found
+        self.out = ChipLinear(width, width, weight_bits=config.weight_bits)
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        query = self.query(self.query_in(spikes))
+        keys = self.keys(self.key(self.key_in(spikes)))
+        values = _weighted(self.positions, self.values(self.value(self.value_in(spikes))))
+        added: Tensor = self.out(self.found(self.score(query, keys, values)))
+        return added
+
+
+class Scored(Counted):
+    """SSA: query, key and value are spikes, and the counts scaled."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        key, value = (neurons(config.width, config.beta) for _ in range(2))
         # v ← v/2 + x/2 from 0.5 on is v ← v/2 + x from 1 on; here neurons spike above their thresholds.
-        self.found = ChipLeaky(torch.full((width,), 0.5), 1.0 - 1.0 / SCALE)
-        self.out = ChipLinear(width, width, weight_bits=config.weight_bits)
-
-    def forward(self, spikes: Tensor) -> Tensor:
-        query = self.query(self.query_in(spikes))
-        keys = self.keys(self.key(self.key_in(spikes)))
-        values = _weighted(self.positions, self.values(self.value(self.value_in(spikes))))
-        added: Tensor = self.out(self.found(self.score(query, keys, values)))
-        return added
+        found = ChipLeaky(torch.full((config.width,), 0.5), 1.0 - 1.0 / SCALE)
+        super().__init__(config, key, value, found, SSA_SCALE)
 
 
-class Hybrid(nn.Module):
-    """A²OS²A over a window: as SSA, but keys are real numbers and values of three kinds, without a scale."""
+class Hybrid(Counted):
+    """A²OS²A: as SSA, but keys are real numbers and values of three kinds, without a scale."""
 
     def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        width = config.width
-        self.query_in, self.key_in, self.value_in = (_projection(config) for _ in range(3))
-        self.query = neurons(width, config.beta)
-        self.key, self.value = GradedKey(), TernaryValue(width, config.beta)
-        self.keys, self.values = _windows(config, 2)
-        self.positions = _positions(config)
-        self.score = CountedProduct(config.heads, 1.0)
-        self.found = neurons(width, config.beta)
-        self.out = ChipLinear(width, width, weight_bits=config.weight_bits)
-
-    def forward(self, spikes: Tensor) -> Tensor:
-        query = self.query(self.query_in(spikes))
-        keys = self.keys(self.key(self.key_in(spikes)))
-        values = _weighted(self.positions, self.values(self.value(self.value_in(spikes))))
-        added: Tensor = self.out(self.found(self.score(query, keys, values)))
-        return added
+        value, found = TernaryValue(config.width, config.beta), neurons(config.width, config.beta)
+        super().__init__(config, GradedKey(), value, found, 1.0)
 
 
 class Aggregated(nn.Module):

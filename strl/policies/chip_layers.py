@@ -118,9 +118,9 @@ class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
         return _through(beta, torch.round(beta.detach() * DECAY) / DECAY)
 
     def rest(self, ticks: int) -> None:
-        """The quiet ticks of a decision at once, for training: nothing spikes, what is left decays.
+        """The quiet ticks of a decision at once, as training has them: nothing spikes, what is left decays.
 
-        Ticks run one by one cut decimals off in each, this does once.
+        Ticks run one by one cut decimals off in each, this does once; ``strl.training.scan`` equals it.
         """
         self.mem: Tensor = _truncated(self.mem * self.retention**ticks, self.grain)
 

@@ -7,6 +7,7 @@ on the whole by surrogate gradients, and is evaluated on validation seeds; the b
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,11 +111,14 @@ class Run:
         """Mean return of the student on the grid; the best so far is remembered."""
         seeds = VALIDATION_SEEDS[: self.options.episodes]
         with self.student.on_grid():
-            score = float(returns(self.student, self.env_id, seeds, lanes=50).mean())
+            score = float(self._returns(seeds).mean())
             if score >= self.score:  # the later of equals has seen more
                 self.score = score
                 self.best = {k: v.clone() for k, v in self.student.module.state_dict().items()}
         return score
+
+    def _returns(self, seeds: Sequence[int]) -> NDArray[np.float64]:
+        return returns(self.student, self.env_id, seeds, lanes=50)
 
     def _collect(self) -> None:
         """One round of decisions: by the noisy expert at first, then by the student."""

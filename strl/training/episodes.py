@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from strl.errors import EnvironmentFault
+from strl.errors import EnvironmentFault, UsageError
 from strl.loop.environment import Environment, World
 
 Act = Callable[[NDArray[Any]], NDArray[Any]]
@@ -21,8 +21,17 @@ TEST_SEEDS = range(100)
 VALIDATION_SEEDS = range(10_000, 10_100)
 """Where the best of several checkpoints is chosen."""
 
+SEEDS = 1000
+"""Trainings that one can tell apart."""
+
 _TRAINING = 1_000_000
 _SPAN = 100_000
+
+
+def check_seed(seed: int) -> None:
+    """Raises ``UsageError`` for a seed of a training whose environments would be another's."""
+    if not 0 <= seed < SEEDS:
+        raise UsageError(f"seed = {seed}, must be 0..{SEEDS - 1}")
 
 
 def training_seeds(seed: int) -> range:

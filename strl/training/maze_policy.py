@@ -32,7 +32,7 @@ from strl.policies.checkpoint import Checkpoint, load, save
 from strl.policies.policy import SpikingPolicy
 from strl.policies.threads import one_thread
 from strl.policies.transformer import SpikingTransformer, TransformerConfig
-from strl.training.episodes import TEST_SEEDS, VALIDATION_SEEDS, make_env
+from strl.training.episodes import TEST_SEEDS, VALIDATION_SEEDS, check_seed, make_env
 from strl.training.files import run_folder
 from strl.training.mazes import TEST_MAZES, TRAINING_MAZES, Episodes, collected
 from strl.training.offline import Offline, OfflineRun, Streaming, accuracy
@@ -77,8 +77,7 @@ def configure_maze(
     """The defaults, the environment's recipe over them, and over both what was given."""
     recipe = dict(student_recipe(env, policy="transformer"))
     learning = Offline(**{**recipe.pop("offline", {}), **offline})
-    if not 0 <= seed < 1000:
-        raise UsageError(f"seed = {seed}, must be 0..999")
+    check_seed(seed)
     return MazeTraining(env=env, seed=seed, offline=learning, **{**recipe, **given})
 
 

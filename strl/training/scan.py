@@ -2,7 +2,8 @@
 
 Where nothing flows back within a network, a layer needs nothing of the ones after it. So linear layers take
 all ticks of a window in one product, and only the neurons go through them one by one, in compiled loops: the
-numbers are those of tick by tick, an order of magnitude sooner.
+numbers are those of tick by tick, an order of magnitude sooner, but where a potential would leave the chip's
+register (``ChipLeaky.floor``): here it goes on. Only training sees this; module, network and chip have it.
 """
 
 from __future__ import annotations

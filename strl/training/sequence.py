@@ -21,7 +21,7 @@ from strl.policies.attention import OverTicks
 from strl.policies.chip_layers import ChipLeaky
 from strl.policies.policy import SpikingPolicy
 from strl.training.dagger import Imitation, Run
-from strl.training.episodes import VALIDATION_SEEDS, Act, make_env, training_seeds
+from strl.training.episodes import Act, make_env, training_seeds
 from strl.training.scan import over_ticks
 from strl.training.student import Student
 
@@ -186,13 +186,8 @@ class SequenceRun(Run):
         loss = torch.nn.functional.cross_entropy(readout, answers)
         return loss, float((readout.argmax(1) == answers.argmax(1)).float().mean())
 
-    def _evaluate(self) -> float:
-        seeds = VALIDATION_SEEDS[: self.options.episodes]
-        score = float(returns(self.student, self.env_id, seeds, lanes=50).mean())
-        if score >= self.score:  # the later of equals has seen more
-            self.score = score
-            self.best = {k: v.clone() for k, v in self.student.module.state_dict().items()}
-        return score
+    def _returns(self, seeds: Sequence[int]) -> NDArray[np.float64]:
+        return returns(self.student, self.env_id, seeds, lanes=50)
 
 
 class _Lane:

@@ -34,6 +34,7 @@ from strl.training.episodes import (
     TEST_SEEDS,
     VALIDATION_SEEDS,
     Act,
+    check_seed,
     make_env,
     returns,
     training_seeds,
@@ -142,8 +143,7 @@ def configure(env: str, *, seed: int = 0, given: Mapping[str, Any], imitation: M
     learning = Imitation(**{**recipe.pop("imitation", {}), **imitation})
     merged = {**recipe, **given}
     merged["hidden"] = tuple(merged.get("hidden", Training.__dataclass_fields__["hidden"].default))
-    if not 0 <= seed < 1000:
-        raise UsageError(f"seed = {seed}, must be 0..999")
+    check_seed(seed)
     if "alpha" in given and merged.get("neuron", Training.__dataclass_fields__["neuron"].default) == "leaky":
         raise UsageError(
             f"alpha = {given['alpha']}, but leaky neurons have no current that it could retain",

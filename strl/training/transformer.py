@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from strl.codecs import decoder, encoder
-from strl.errors import UsageError
 from strl.ir.semantics import Readout, Semantics
 from strl.loop.adopt import environment_spec
 from strl.loop.statistics import iqm
@@ -29,7 +28,7 @@ from strl.policies.policy import SpikingPolicy
 from strl.policies.threads import one_thread
 from strl.policies.transformer import SpikingTransformer, TransformerConfig
 from strl.training.dagger import Imitation
-from strl.training.episodes import TEST_SEEDS, Act, make_env, training_seeds
+from strl.training.episodes import TEST_SEEDS, Act, check_seed, make_env, training_seeds
 from strl.training.expert import train_expert
 from strl.training.files import run_folder
 from strl.training.recipes import expert_recipe, student_recipe
@@ -88,8 +87,7 @@ def configure_sequence(
     recipe = dict(student_recipe(env, policy="transformer"))
     plain = asdict(SequenceTraining(env=env).imitation)
     learning = Imitation(**{**plain, **recipe.pop("imitation", {}), **imitation})
-    if not 0 <= seed < 1000:
-        raise UsageError(f"seed = {seed}, must be 0..999")
+    check_seed(seed)
     return SequenceTraining(env=env, seed=seed, imitation=learning, **{**recipe, **given})
 
 
