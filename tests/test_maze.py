@@ -193,18 +193,6 @@ class TestEnvironment:
         ends = [env.step(int(wall))[2:4] for _ in range(18)]
         assert ends == [(False, False)] * 17 + [(False, True)]
 
-    def test_the_picture_shows_ways_goal_and_agent(self) -> None:
-        env = Maze(size=5, render_mode="rgb_array")
-        env.reset(seed=0)
-        image = env.render()[4::8, 4::8].astype(int)
-        assert image.shape == (11, 11, 3)
-        at = {"goal": env.plan.goal, "agent": env.cell}
-        red, blue = (image[2 * r + 1, 2 * c + 1] for r, c in at.values())
-        assert red.argmax() == 0
-        assert blue.argmax() == 2
-        open_east = image[1::2, 2:-1:2].sum(axis=2) > 0
-        assert np.array_equal(open_east, env.plan.open[:, :-1, 1])
-
     @pytest.mark.parametrize("wrong", [{"size": 2}, {"size": 200}, {"loops": 1.5}, {"view": "smells"}])
     def test_what_makes_no_sense_is_refused(self, wrong: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match="must be"):

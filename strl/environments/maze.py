@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import depth_first_order, minimum_spanning_tree, shortest_path
 
+from strl.environments.maze_picture import Cell, Image, Sign, picture, text
 from strl.environments.sequence import Sequence
 
 View = Literal["colours", "signs"]
@@ -120,7 +121,7 @@ class Maze(gymnasium.Env[NDArray[np.float32], Any]):
         ValueError: an argument out of range.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012  # Gymnasium's own name and type
+    metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 5}  # noqa: RUF012  # Gymnasium's own name and type
 
     def __init__(
         self, *, size: int = 21, view: View = "colours", loops: float = 0.0, render_mode: str | None = None
@@ -142,6 +143,7 @@ class Maze(gymnasium.Env[NDArray[np.float32], Any]):
         super().reset(seed=seed)
         self.plan = plan(self.size, self.loops, self.np_random)
         self.cell, self._moves, self._sign = self.plan.start, 0, True
+        self._way, self._read = [self.cell], None if self.view == "colours" else self._words()
         return self._observation(), self._info()
 
     def step(self, action: int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
@@ -149,12 +151,19 @@ class Maze(gymnasium.Env[NDArray[np.float32], Any]):
         if self.plan.open[(*self.cell, int(action))]:
             self.cell = self._beyond(self.cell, int(action))
         self._moves += 1
+        self._way.append(self.cell)
+        if self._sign and self.view == "signs":
+            self._read = self._words()
         found = self.cell == self.plan.goal
         return self._observation(), -1.0, found, not found and self._moves >= self._limit, self._info()
 
-    def render(self) -> NDArray[np.uint8]:
-        """The maze from above: walls black, the goal red, the agent blue, floor in its colours."""
-        return picture(self.plan, self.cell, colours=self.view == "colours")
+    def render(self) -> Image | str | None:
+        """The maze, the way so far, the last sign: an image [height, width, 3], or characters (``ansi``)."""
+        if self.render_mode == "ansi":
+            return text(self.plan, self._way)
+        if self.render_mode is None:
+            return None
+        return picture(self.plan, self._way, self._read, colours=self.view == "colours")
 
     def _beyond(self, cell: tuple[int, int], move: int) -> tuple[int, int]:
         return cell[0] + MOVES[move][0], cell[1] + MOVES[move][1]
@@ -180,17 +189,23 @@ class Maze(gymnasium.Env[NDArray[np.float32], Any]):
 
     def _signs(self) -> NDArray[np.float64]:
         sign = np.zeros((2, 4))
-        if self._sign:
-            sign[0, self.plan.move[self.cell]] = 1.0
-            ahead = self._next_junction()
-            if ahead is not None:
-                sign[1, self.plan.move[ahead]] = 1.0
+        if self._sign and self._read is not None:
+            sign[0, self._read.here] = 1.0
+            if self._read.junction is not None:
+                sign[1, self._read.there] = 1.0
         return sign.ravel()
+
+    def _words(self) -> Sign:
+        """What a sign in this cell says."""
+        here, ahead = int(self.plan.move[self.cell]), self._next_junction()
+        if ahead is None:
+            return Sign(self.cell, here)
+        return Sign(self.cell, here, ahead, int(self.plan.move[ahead]))
 
     def _junction(self, cell: tuple[int, int]) -> bool:
         return bool(self.plan.open[cell].sum() > 2)
 
-    def _next_junction(self) -> tuple[int, int] | None:
+    def _next_junction(self) -> Cell | None:
         """The first on the way from here to the goal, which ends the search."""
         cell = self.cell
         while cell != self.plan.goal:
@@ -208,17 +223,3 @@ def maze(*, target: float = TARGET, **kwargs: Any) -> Sequence:
             mazes; an expert's own data have what truly followed.
     """
     return Sequence(Maze(**kwargs), target=target)
-
-
-def picture(plan: Plan, cell: tuple[int, int], *, colours: bool = True, scale: int = 8) -> NDArray[np.uint8]:
-    """A plan as an image [height, width, 3], ``scale`` pixels a cell and a wall."""
-    size = len(plan.distance)
-    image = np.zeros((2 * size + 1, 2 * size + 1, 3), np.uint8)
-    floor = np.array([[255, 255, 255], [214, 228, 244], [244, 230, 206]], np.uint8)
-    shade = floor[plan.distance % COLOURS if colours else np.zeros_like(plan.distance)]
-    image[1::2, 1::2] = shade
-    image[2:-1:2, 1::2][plan.open[:-1, :, 2]] = 235
-    image[1::2, 2:-1:2][plan.open[:, :-1, 1]] = 235
-    image[2 * plan.goal[0] + 1, 2 * plan.goal[1] + 1] = (200, 40, 40)
-    image[2 * cell[0] + 1, 2 * cell[1] + 1] = (30, 80, 200)
-    return image.repeat(scale, 0).repeat(scale, 1)
