@@ -23,7 +23,10 @@ INPUTS = ("spikes", "levels")
 """What a source can send: spikes, or signed integers that the synapses multiply with."""
 
 ROUNDED = 1e-4
-"""How far from a whole number a number still stands for it: what single precision leaves of one."""
+"""How far from a whole number a number still stands for it; ``SINGLE`` of its size, if that is more."""
+
+SINGLE = 2.0**-23
+"""What single precision leaves of a product, relative to it: half of this of each factor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,12 @@ class Grid:
             return 0
         e = math.ceil(math.log2(largest / self.weight_max) - 1e-12)
         return max(e, self.exponents[0])
+
+
+def slack(values: Float) -> Float:
+    """How far each of values may be from a whole number to stand for it."""
+    found: Float = np.maximum(ROUNDED, SINGLE * np.abs(values))
+    return found
 
 
 def decay_v(beta: Float) -> NDArray[np.int32]:

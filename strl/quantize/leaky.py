@@ -13,7 +13,7 @@ from strl.errors import ChipError
 from strl.ir.neurons import LIF
 from strl.ir.nodes import Float
 from strl.ir.semantics import State
-from strl.quantize.grid import ROUNDED, Grid, decay_u, decay_v
+from strl.quantize.grid import Grid, decay_u, decay_v, slack
 from strl.quantize.neurons import Lif, Reset
 
 LEAST = 1 - 2**23
@@ -104,9 +104,9 @@ def neurons(name: str, lif: LIF, scale: float, grid: Grid) -> Lif:
     if lif.multiple or not _steps(lif):
         vth = np.round(exact)
     elif lif.inclusive and not inclusive:
-        vth = np.ceil(exact - ROUNDED) - 1
+        vth = np.ceil(exact - slack(exact)) - 1
     else:
-        vth = np.floor(exact + ROUNDED)
+        vth = np.floor(exact + slack(exact))
     if (vth < (inclusive or lif.multiple)).any():
         raise ChipError(f"{name}: spikes at v ≥ {lif.threshold.min():g}, so at rest as well")
     reset: Reset = "zero" if _forgets(lif) else lif.reset

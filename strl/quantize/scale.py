@@ -16,7 +16,7 @@ from strl.ir.neurons import LIF
 from strl.ir.nodes import Float
 from strl.ir.semantics import Semantics
 from strl.quantize.bundles import Bundle
-from strl.quantize.grid import ROUNDED, Grid, decay_u, decay_v
+from strl.quantize.grid import Grid, decay_u, decay_v, slack
 
 U_MAX = 2**17 - 1
 """Bound of |u| in units of a weight: u is 24 bits wide and its input is shifted left by 6."""
@@ -127,7 +127,7 @@ def _fits(values: Float, grid: Grid) -> bool:
 
 
 def _whole(values: Float) -> bool:
-    return bool((np.abs(values - np.round(values)) <= ROUNDED).all())
+    return bool((np.abs(values - np.round(values)) <= slack(values)).all())
 
 
 def _ratio(limit: float, values: Float | float) -> float:
