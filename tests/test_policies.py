@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from exporters.snntorch import to_network
 from hardware_sims.loihi import DefinitionBackend
@@ -25,6 +26,7 @@ from strl.errors import ModelError
 from strl.ir import EnvironmentSpec, Readout, Semantics
 from strl.ir.reference import Reference
 from strl.policies import Checkpoint, SpikingPolicy, load, load_policy, save, shipped
+from strl.policies.attention import KINDS
 from strl.policies.checkpoint import header
 from strl.policies.mlp import MLPConfig, SpikingMLP
 
@@ -241,6 +243,41 @@ def test_a_garbled_header(kept: Path, edit: Any, message: str) -> None:
     change(kept, edit)
     with pytest.raises(ModelError, match=message):
         load(kept)
+
+
+class Largest(TorchDispatchMode):
+    """Numbers of the largest tensor that memory was taken for."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and made.device.type != "meta":
+            self.numbers = max(self.numbers, made.numel())
+        return made
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        {"kind": "mlp", "inputs": 3, "outputs": 2, "hidden": [4096, 4096]},
+        *(
+            {"kind": "transformer", "inputs": 4096, "outputs": 2, "width": 1024, "attention": kind}
+            for kind in KINDS
+        ),
+    ],
+    ids=lambda described: described.get("attention", described["kind"]),
+)
+def test_an_architecture_that_the_weights_are_not_of_takes_no_memory(
+    kept: Path, architecture: dict[str, Any]
+) -> None:
+    def edit(entry: dict[str, Any]) -> None:
+        entry["architecture"] = architecture
+
+    change(kept, edit)
+    with Largest() as seen, pytest.raises(ModelError, match="tensor "):
+        load(kept)
+    assert 0 < seen.numbers < 10_000
 
 
 def test_weights_that_are_not_finite(kept: Path) -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch.overrides import TorchFunctionMode
+
 from strl.errors import ModelError
 from strl.policies.mlp import MLPConfig, SpikingMLP
 from strl.policies.transformer import SpikingTransformer, TransformerConfig
@@ -54,3 +57,20 @@ def build(described: Mapping[str, Any]) -> nn.Module:
     except TypeError as error:
         raise ModelError(f"architecture {kind!r} is garbled: {error}") from error
     return made
+
+
+def outline(described: Mapping[str, Any]) -> nn.Module:
+    """``build``'s module whose layers have shapes, but no memory for their weights yet; raises as it does."""
+    with _Weightless():
+        return build(described)
+
+
+class _Weightless(TorchFunctionMode):
+    """Makes ``torch.empty``, from which torch's layers take their weights, give shapes only.
+
+    Not the device "meta" for all: snnTorch reads values of its tensors while it makes them.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = {**(kwargs or {}), **({"device": "meta"} if func is torch.empty else {})}
+        return func(*args, **given)

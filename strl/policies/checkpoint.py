@@ -186,16 +186,15 @@ def _module(path: Path, architecture: dict[str, Any]) -> Any:
     from safetensors import SafetensorError
     from safetensors.torch import load as parse
 
-    from strl.policies.architectures import build
+    from strl.policies.architectures import build, outline
 
     try:
         tensors = parse(path.read_bytes())
-        module = build(architecture)
+        wanted = _learned(outline(architecture))  # what it says is compared before any memory is taken for it
     except SafetensorError as error:
         raise ModelError(f"{path}: {error}", hint=_DAMAGED) from error
     except ModelError as error:
         raise ModelError(f"{path}: {error.message}", hint=error.hint or _DAMAGED) from None
-    wanted = _learned(module)
     for name in sorted(set(wanted) ^ set(tensors)):
         raise ModelError(
             f"{path}: tensor {name!r} is {'missing' if name in wanted else 'too much'}", hint=_DAMAGED
@@ -210,8 +209,10 @@ def _module(path: Path, architecture: dict[str, Any]) -> Any:
             )
         if not torch.isfinite(value).all():
             raise ModelError(f"{path}: tensor {name!r} holds a value that is not finite", hint=_DAMAGED)
-        with torch.no_grad():
-            parameter.copy_(value)
+    module = build(architecture)
+    with torch.no_grad():
+        for name, parameter in _learned(module).items():
+            parameter.copy_(tensors[name])
     module.eval()
     return module
 
