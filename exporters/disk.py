@@ -8,7 +8,6 @@ import math
 import os
 import secrets
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from strl.errors import BundleError, StrlError
-from strl.files import check_replaceable
+from strl.files import check_replaceable, regular
 
 MANIFEST_MAX = 4 << 20
 """Bytes of a manifest; a larger one is taken for damaged."""
@@ -29,13 +28,10 @@ def sha256(data: bytes) -> str:
 def read(path: Path, limit: int, error: type[StrlError]) -> bytes:
     """The bytes of a regular file of at most ``limit`` bytes; ``error`` is raised for anything else."""
     try:
-        # Without O_NONBLOCK a named pipe would hold us for ever.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise error(f"{path}: is not a regular file")
-            if status.st_size > limit:
-                raise error(f"{path}: has {status.st_size} bytes, at most {limit} are read")
+        with open(path, "rb", opener=regular) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise error(f"{path}: has {size} bytes, at most {limit} are read")
             return file.read(limit)
     except OSError as problem:
         raise error(f"{path}: cannot be read: {problem.strerror or problem}") from problem

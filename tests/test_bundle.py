@@ -225,7 +225,7 @@ class TestDamage:
     def test_a_pipe_or_a_giant_in_place_of_a_file(self, bundle: Path) -> None:
         (bundle / "chip.toml").unlink()
         os.mkfifo(bundle / "chip.toml")
-        with pytest.raises(BundleError, match=r"chip\.toml: is not a regular file"):
+        with pytest.raises(BundleError, match=r"chip\.toml: cannot be read: it is not a regular file"):
             load(bundle)
         (bundle / "chip.toml").unlink()
         with (bundle / "chip.toml").open("wb") as file:

@@ -1,4 +1,4 @@
-"""Outputs take the place of nothing or of a regular file: a rename would replace a device of the machine."""
+"""Only regular files are read, and replaced: a pipe would hold us, a rename would replace a device."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ import pytest
 import torch
 
 from exporters.disk import write_files, write_folder
+from exporters.nir import NirExporter
+from exporters.nir.reading import chosen
+from strl.chip.spec import chip
 from strl.cli.main import main
-from strl.errors import UsageError
-from strl.files import check_replaceable
-from strl.loop.arrays import write_arrays
+from strl.errors import StrlError, UsageError
+from strl.files import check_replaceable, write_bytes
+from strl.loop.arrays import read_array, write_arrays
 from strl.loop.film import _moved
-from strl.loop.journal import write_json
+from strl.loop.journal import Journal, write_json
+from strl.loop.results import EpisodeResult
+from strl.loop.subject import resolve
 from strl.loop.trace import Trace
-from strl.policies import Checkpoint, load_policy, save
+from strl.policies import Checkpoint, load, load_policy, save
 from strl.report.page import write
-from strl.training.files import run_folder, write_tensors
+from strl.report.source import chapters
+from strl.training.files import read_tensors, run_folder, write_tensors
 
 
 def _film(path: Path) -> None:
@@ -97,3 +103,78 @@ def test_where_simulate_does_not_write(
     assert main(words) == UsageError.exit_code
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+Put = Callable[[Path], Path]
+"""Puts what is no regular file at a path, in the place of what is there."""
+
+
+def _journal(folder: Path, put: Put, name: str) -> None:
+    Journal(folder, {}, neurons=1, populations=1)
+    put(folder / name)
+    Journal(folder, {}, neurons=1, populations=1)
+
+
+def _append(folder: Path, put: Put) -> None:
+    journal = Journal(folder, {}, neurons=1, populations=1)
+    put(folder / "episodes.jsonl")
+    none = np.zeros(1, np.int64)
+    journal.append(
+        EpisodeResult(seed=0, return_=1.0, length=1, digest="", ticks=1, spikes=none, active=none, wall_s=0.0)
+    )
+
+
+def _bundle(folder: Path, put: Put) -> None:
+    write_folder(folder / "x", {"manifest.json": b"{}"})
+    put(folder / "x" / "manifest.json")
+    resolve(str(folder / "x"))
+
+
+def _options(folder: Path, put: Put) -> None:
+    put(run_folder(folder / "x", {}) / "options.json")
+    run_folder(folder / "x", {})
+
+
+def _beside(folder: Path, put: Put) -> None:
+    put(folder / "x.part")
+    write_bytes(folder / "x", b"x")
+
+
+READERS: dict[str, Callable[[Path, Put], object]] = {
+    "array": lambda folder, put: read_array(put(folder / "x.npy")),
+    "bundle": _bundle,
+    "checkpoint": lambda folder, put: load(put(folder / "x.safetensors")),
+    "chip": lambda folder, put: chip(str(put(folder / "x.toml"))),
+    "journal's key": lambda folder, put: _journal(folder, put, "run.json"),
+    "journal's episodes": lambda folder, put: _journal(folder, put, "episodes.jsonl"),
+    "journal's next episode": _append,
+    "network": lambda folder, put: NirExporter().load(put(folder / "x.nir")),
+    "producer": lambda folder, put: chosen(str(put(folder / "x.toml"))),
+    "report": lambda folder, put: chapters([put(folder / "x.json")]),
+    "tensors": lambda folder, put: read_tensors(put(folder / "x")),
+    "trace": lambda folder, put: Trace.load(put(folder / "x.npz")),
+    "training's options": _options,
+    "what is being written": _beside,
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+@pytest.mark.parametrize("reader", READERS)
+def test_what_is_no_regular_file_holds_nobody_up(reader: str, kind: str, tmp_path: Path) -> None:
+    def put(path: Path) -> Path:
+        path.unlink(missing_ok=True)
+        if kind == "device":
+            path.symlink_to("/dev/zero")
+        else:
+            (os.mkfifo if kind == "pipe" else os.mkdir)(path)
+        return path
+
+    with pytest.raises((StrlError, OSError), match=r"not a regular file|s a directory|neither a run"):
+        READERS[reader](tmp_path, put)
+
+
+def test_a_run_whose_key_is_a_pipe_is_one_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "run.json")
+    assert main(["run", "cartpole-mlp", "--episodes", "1", "-o", str(tmp_path)]) == StrlError.exit_code
+    assert "run.json: it is not a regular file" in capsys.readouterr().err

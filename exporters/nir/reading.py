@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from strl.errors import ModelError, UsageError
+from strl.files import read_bytes
 from strl.registry import suggest
 
 FOLDER = Path(__file__).parent / "producers"
@@ -296,7 +297,7 @@ def _own(path: Path) -> Producer:
 
 @cache
 def _load(path: Path) -> Producer:
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    data = tomllib.loads(read_bytes(path).decode())
     reading: dict[str, Any] = data.pop("reading", {})
     unsaid = {option: tuple(kinds) for option, kinds in data.pop("unsaid", {}).items()}
     unread = {option: str(what) for option, what in data.pop("unread", {}).items()}

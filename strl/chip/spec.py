@@ -19,6 +19,7 @@ from strl.chip.arithmetic import ARITHMETICS, Arithmetic
 from strl.chip.limits import check_limits
 from strl.content import Content
 from strl.errors import ChipError
+from strl.files import read_bytes
 from strl.quantize.grid import COMPARISONS, INPUTS, MESSAGES, RESETS
 from strl.registry import suggest
 
@@ -99,9 +100,9 @@ def chip(name: str) -> ChipSpec:
     if name in chips():
         return parse((files("strl.chip") / "specs" / f"{name}.toml").read_text("utf-8"), name)
     path = Path(name)
-    if path.suffix == ".toml" and path.is_file():
+    if path.suffix == ".toml" and path.exists():
         try:
-            return parse(path.read_text("utf-8"), name)
+            return parse(read_bytes(path).decode(), name)
         except OSError as error:
             raise ChipError(f"{name}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:

@@ -6,7 +6,6 @@ import io
 import math
 import os
 import secrets
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strl.errors import UsageError
-from strl.files import check_replaceable
+from strl.files import check_replaceable, regular
 
 BYTES_MAX = 1 << 30
 """Bytes of an array that is read."""
@@ -33,12 +32,8 @@ def read_array(path: Path) -> NDArray[np.float64]:
             finite; says which.
     """
     try:
-        # Without O_NONBLOCK a named pipe would hold us for ever.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise UsageError(f"{path}: is not a regular file")
-            return _checked(_array(file, status.st_size, path), path)
+        with open(path, "rb", opener=regular) as file:
+            return _checked(_array(file, os.fstat(file.fileno()).st_size, path), path)
     except OSError as problem:
         raise UsageError(f"{path}: cannot be read: {problem.strerror or problem}") from problem
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from strl.errors import StrlError, UsageError
-from strl.files import check_replaceable
+from strl.files import read_bytes, regular, write_bytes
 from strl.loop.results import EpisodeResult
 
 _SUM = "sha256"
@@ -60,7 +60,7 @@ class Journal:
         """
         line = episode.to_dict()
         try:
-            with (self.folder / _EPISODES).open("ab") as file:
+            with open(self.folder / _EPISODES, "ab", opener=regular) as file:
                 file.write(_compact({**line, _SUM: _sum(line)}) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -78,7 +78,7 @@ class Journal:
     def _check_key(self) -> None:
         path = self.folder / _KEY
         try:
-            found = parse_json(path.read_bytes())
+            found = parse_json(read_bytes(path))
         except ValueError as error:
             raise UsageError(f"{path}: not a run's key: {error}", hint="choose another directory") from error
         if found == json.loads(json.dumps(self._key)):
@@ -101,7 +101,7 @@ class Journal:
         path = self.folder / _EPISODES
         if not path.exists():
             return
-        lines = path.read_bytes().splitlines(keepends=True)
+        lines = read_bytes(path).splitlines(keepends=True)
         for number, line in enumerate(lines, 1):
             try:
                 episode = self._episode(line)
@@ -150,18 +150,7 @@ def parse_json(data: bytes) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON beside ``path`` and rename it there, so that no half of it is ever seen."""
-    check_replaceable(path)
-    beside = path.with_name(path.name + ".part")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=2, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
 def _short(value: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from strl.chip.program import Messages
 from strl.codecs.base import Action, Float
 from strl.content import Content
 from strl.errors import StrlError, UsageError
-from strl.files import check_replaceable
+from strl.files import regular, write_bytes
 from strl.loop.agent import Agent
 
 FILE = "trace.npz"
@@ -50,7 +49,6 @@ class Trace(Content):
         Raises:
             StrlError: it cannot be written.
         """
-        check_replaceable(path)
         names = list(self.populations)
         held = io.BytesIO()
         np.savez_compressed(
@@ -64,13 +62,10 @@ class Trace(Content):
             population_stops=np.array([self.populations[n].stop for n in names], np.int64),
             population_offsets=np.array([self.offsets[n] for n in names], np.int64),
         )
-        beside = path.with_name(path.name + ".part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(held.getvalue())
-            os.replace(beside, path)
+            write_bytes(path, held.getvalue())
         except OSError as error:
-            beside.unlink(missing_ok=True)
             raise StrlError(f"{path}: the trace cannot be written: {error.strerror or error}") from error
 
     @classmethod
@@ -81,7 +76,7 @@ class Trace(Content):
             UsageError: the file is missing or no trace.
         """
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            with open(path, "rb", opener=regular) as file, np.load(file, allow_pickle=False) as arrays:
                 held = {name: arrays[name] for name in arrays.files}
             names = [str(n) for n in held["population_names"]]
             spans = zip(held["population_starts"].tolist(), held["population_stops"].tolist(), strict=True)

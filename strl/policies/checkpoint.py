@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from strl import __version__
 from strl.errors import ModelError
-from strl.files import check_replaceable
+from strl.files import read_bytes, regular, write_bytes
 from strl.ir.semantics import Semantics
 from strl.policies.policy import SpikingPolicy
 
@@ -75,13 +76,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     table, values = _split(serialise(tensors))
     entry["digest"] = _digest(entry, table, values)
     data = serialise(tensors, metadata={"strl": json.dumps(entry, sort_keys=True, allow_nan=False)})
-    check_replaceable(path)
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_bytes(path, data)
 
 
 def load(path: Path) -> Checkpoint:
@@ -114,8 +109,8 @@ def load(path: Path) -> Checkpoint:
 def header(path: Path) -> Mapping[str, Any]:
     """The JSON entry of a checkpoint, once its digest is found to hold; without torch; raises as ``load``."""
     try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
+        with open(path, "rb", opener=regular) as file:
+            size = os.fstat(file.fileno()).st_size
             length = struct.unpack("<Q", file.read(8).ljust(8, b"\xff"))[0]
             if size > MAX_FILE or length > min(MAX_HEADER, size - 8):
                 raise ModelError(f"{path}: {_FOREIGN}", hint=_EXPECTED)
@@ -189,7 +184,7 @@ def _module(path: Path, architecture: dict[str, Any]) -> Any:
     from strl.policies.architectures import build, outline
 
     try:
-        tensors = parse(path.read_bytes())
+        tensors = parse(read_bytes(path))
         wanted = _learned(outline(architecture))  # what it says is compared before any memory is taken for it
     except SafetensorError as error:
         raise ModelError(f"{path}: {error}", hint=_DAMAGED) from error

@@ -10,6 +10,7 @@ from typing import Any
 from strl.chip.compile import Compiled
 from strl.chip.fit import utilization
 from strl.errors import UsageError
+from strl.files import read_bytes
 from strl.loop.journal import parse_json
 from strl.loop.trace import FILE, Trace
 from strl.report.data import Chapter, Core, difference_of, run_of
@@ -70,9 +71,11 @@ def _chapter(path: Path) -> Chapter:
 def _from_json(path: Path, folder: Path | None) -> Chapter:
     """The chapter of a file; ``folder`` is where traces may lie."""
     try:
-        data: Any = parse_json(path.read_bytes())
+        data: Any = parse_json(read_bytes(path))
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file or directory") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise UsageError(f"{path}: not JSON: {error}") from error
     if isinstance(data, dict) and {"a", "b"} <= data.keys():

@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from strl.errors import UsageError
-from strl.files import check_replaceable
+from strl.files import check_replaceable, read_bytes, write_bytes
 
 
 def run_folder(output: Path, options: Mapping[str, Any]) -> Path:
@@ -36,7 +36,7 @@ def run_folder(output: Path, options: Mapping[str, Any]) -> Path:
     kept = folder / "options.json"
     if not kept.exists():
         kept.write_text(mine, "utf-8")
-    elif kept.read_text("utf-8") != mine:
+    elif read_bytes(kept) != mine.encode():
         raise UsageError(
             f"{folder}: holds a run with other options",
             hint="remove that folder to start anew, or choose another output",
@@ -46,13 +46,7 @@ def run_folder(output: Path, options: Mapping[str, Any]) -> Path:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write ``path``, replacing what was there; ``OSError`` where the disk does not take it."""
-    check_replaceable(path)
-    partial = path.with_suffix(".part")
-    try:
-        partial.write_bytes(save({k: v.detach().clone().contiguous() for k, v in tensors.items()}))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_bytes(path, save({k: v.detach().clone().contiguous() for k, v in tensors.items()}))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -62,7 +56,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         UsageError: the file is damaged.
     """
     try:
-        tensors: dict[str, Tensor] = load(path.read_bytes())
+        tensors: dict[str, Tensor] = load(read_bytes(path))
     except SafetensorError as error:
         raise UsageError(f"{path}: {error}", hint=f"remove {path.parent} and train anew") from error
     return tensors
