@@ -253,6 +253,23 @@ class TestProof:
         with pytest.raises(ModelError, match=r"3: .* potentials differ"):
             prove(made, Network(nodes=other, edges=network.edges))
 
+    def test_a_list_that_holds_itself(self) -> None:
+        """It is walked once; a counter within it is seen."""
+
+        def way(m: Any, x: torch.Tensor) -> Any:
+            m.kept[0] += m.step
+            return m.lif2(m.fc2(m.lif1(m.fc1(x))))
+
+        for step in (0, 1):
+            module = Layers(way)
+            module.kept, module.step = [0, {}], step
+            module.kept[1]["all"] = module.kept
+            if step:
+                with pytest.raises(ModelError, match="its attribute 'kept' changes from call to call"):
+                    translate(policy(module))
+            else:
+                assert translate(policy(module))[1]["mismatches"] == 0
+
     @pytest.mark.parametrize("start", [0, [0], {"n": 0}, np.int64(0), torch.tensor(0), torch.zeros(1)])
     def test_a_counter_that_the_proof_would_not_reach(self, start: Any) -> None:
         def more(kept: Any) -> Any:

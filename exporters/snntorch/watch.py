@@ -124,14 +124,18 @@ def remembered(module: nn.Module) -> dict[tuple[str, str], str]:
     }
 
 
-def _plain(value: Any) -> bool:
-    """True for numbers, text and collections of them; a tensor of one element is a number."""
+def _plain(value: Any, around: frozenset[int] = frozenset()) -> bool:
+    """True for numbers, text and collections of them; a tensor of one element is a number.
+
+    Args:
+        around: ids of the collections that ``value`` is in: one that holds itself says no more than they do.
+    """
     if isinstance(value, torch.Tensor):
         return value.numel() == 1
-    if isinstance(value, dict):
-        return all(map(_plain, value.values()))
-    if isinstance(value, list | tuple | set | deque):
-        return all(map(_plain, value))
+    if isinstance(value, dict | list | tuple | set | deque):
+        inside = around | {id(value)}
+        parts = value.values() if isinstance(value, dict) else value
+        return all(_plain(part, inside) for part in parts if id(part) not in inside)
     return isinstance(value, bool | int | float | str | np.generic)
 
 
