@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import pytest
@@ -25,7 +25,7 @@ from strl.ir.nodes import Input
 from strl.loop.compare import compare
 from strl.loop.environment import Environment
 from strl.loop.evaluate import Entrant, evaluate
-from strl.loop.jobs import Task, _environ, _packed, _Worker, play_apart
+from strl.loop.jobs import Task, _Crew, _environ, _packed, _Worker, play_apart
 from strl.loop.results import Evaluation
 from strl.loop.runner import play
 from strl.loop.trace import Trace
@@ -119,7 +119,8 @@ def ran(subject: PoleSubject, backend: str = "loihi", **options: Any) -> Evaluat
 
 def journalled(folder: Path) -> list[int]:
     path = folder / "episodes.jsonl"
-    return [json.loads(line)["seed"] for line in path.read_text().splitlines()] if path.exists() else []
+    *lines, _ = path.read_text().split("\n") if path.exists() else [""]  # the last may be half written
+    return [json.loads(line)["seed"] for line in lines]
 
 
 def alive(pids: list[int]) -> list[int]:
@@ -276,8 +277,29 @@ def test_an_iterator_of_seeds_is_asked_only_for_what_is_played() -> None:
     assert len(list(playing)) == 4
 
 
+def test_a_message_that_ctrl_c_tore_is_not_read_on() -> None:
+    """Its rest would be taken for the length of the next one, which never comes."""
+
+    class Pipe:
+        begun = False
+
+        def poll(self) -> bool:
+            return True
+
+        def recv_bytes(self) -> bytes:
+            assert not self.begun
+            self.begun = True
+            raise KeyboardInterrupt
+
+    worker, crew = _Worker.__new__(_Worker), _Crew.__new__(_Crew)
+    worker.pipe, crew._workers = cast(Any, Pipe()), [worker]
+    with pytest.raises(KeyboardInterrupt):
+        worker.hear()
+    assert list(crew.arrived()) == []
+
+
 class Run:
-    """``strl run`` of slow episodes with two workers, in a session of its own."""
+    """``strl run`` of slow episodes with two workers, in a session of its own; it never gets to its end."""
 
     def __init__(self, tmp_path: Path) -> None:
         self.output, self.pids = tmp_path / "run", tmp_path / "pids"
@@ -291,7 +313,7 @@ spec = EnvironmentSpec(id={WORLD!r}, observation_shape=(4,), actions=2,
                        kwargs=dict(step_s=0.05, pids={str(self.pids)!r}))
 subject.resolve = lambda _: PoleSubject(semantics=pole_semantics(environment=spec))
 from strl.cli.main import main
-raise SystemExit(main(["run", "pole", "--episodes", "40", "--jobs", "2", "--batch", "1",
+raise SystemExit(main(["run", "pole", "--episodes", "10000", "--jobs", "2", "--batch", "1",
                        "-o", {str(self.output)!r}]))
 """
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)}
@@ -308,18 +330,18 @@ raise SystemExit(main(["run", "pole", "--episodes", "40", "--jobs", "2", "--batc
 
     def under_way(self) -> list[int]:
         """The workers, once some episodes have ended."""
-        until = time.monotonic() + 60
-        while time.monotonic() < until and self.process.poll() is None:
+        while self.process.poll() is None:
             if len(journalled(self.output)) >= 3 and len(self.workers()) == 2:
                 return self.workers()
             time.sleep(0.05)
-        self.process.kill()
         raise AssertionError(f"the run did not begin: {self.process.communicate()[1]}")
 
     def end(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
+        self.process.wait()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
 
 
 @pytest.fixture
@@ -338,7 +360,7 @@ def test_killing_the_parent_leaves_no_worker(run: Run, how: signal.Signals) -> N
     workers = run.under_way()
     assert alive(workers) == workers
     run.process.send_signal(how)
-    run.process.wait(SOON_S)
+    run.process.wait()
     assert gone(workers)
 
 
@@ -346,13 +368,13 @@ def test_killing_the_parent_leaves_no_worker(run: Run, how: signal.Signals) -> N
 def test_ctrl_c_ends_the_workers_and_keeps_what_ended(run: Run) -> None:
     workers = run.under_way()
     os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does
-    said = run.process.communicate(timeout=SOON_S)[1]
+    said = run.process.communicate()[1]
     assert run.process.returncode == INTERRUPTED, said
     assert "interrupted" in said
     assert "Traceback" not in said
     assert gone(workers)
     kept = journalled(run.output)
-    assert 3 <= len(kept) < 40
+    assert 3 <= len(kept) < 10_000
     kwargs = {"step_s": 0.05, "pids": str(run.pids)}
     again = ran(pole(WORLD, kwargs), episodes=len(kept) + 2, output=run.output)
     assert again.digest == ran(pole(WORLD), episodes=len(kept) + 2).digest

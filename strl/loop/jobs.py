@@ -121,6 +121,8 @@ class _Worker:
             theirs.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         self.seeds: list[int] = []
+        self.torn = False
+        """Ctrl-C came within a message: what the pipe gives next would be its rest."""
 
     def begin(self, task: bytes) -> None:
         """Say what to do; waits until the worker has read most of it, if it is long."""
@@ -129,6 +131,7 @@ class _Worker:
 
     def hear(self) -> Message:
         """The next message; raises BackendError where the worker is gone."""
+        self.torn = True
         try:
             found: Message = json.loads(self.pipe.recv_bytes())
         except (EOFError, OSError) as error:
@@ -138,6 +141,7 @@ class _Worker:
                 f"a worker process ended {how}, {self._where()}",
                 hint="with one job the same happens in this process, where it can be seen",
             ) from error
+        self.torn = False
         return found
 
     def give(self, seed: int | None) -> None:
@@ -207,7 +211,7 @@ class _Crew:
         """Episodes that ended, but were not looked at yet; waits for nothing."""
         for worker in self._workers:
             with suppress(StrlError):
-                while worker.pipe.poll():
+                while not worker.torn and worker.pipe.poll():
                     message = worker.hear()
                     if "episode" in message:
                         yield self._arrived(worker, message)
