@@ -41,6 +41,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--trace", metavar="FILE", help="spikes, observations, actions of the first episode (.npz)"
     )
     parser.add_argument("--video", metavar="DIR", help="film the first episode (.mp4)")
+    parser.add_argument(
+        "--picture", metavar="FILE", help="frames and spikes of the first episode, drawn side by side (.svg)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
@@ -51,8 +54,9 @@ def run(args: argparse.Namespace) -> int:
     from strl.cli.output import emit, say
     from strl.cli.progress import continuing, episodes_bar
     from strl.errors import UsageError
-    from strl.loop.evaluate import FLOAT, Entrant, evaluate
+    from strl.loop.evaluate import FLOAT, Entrant
     from strl.loop.subject import resolve
+    from strl.report.episode import watched
 
     if args.backend == FLOAT and args.weight_bits is not None:
         raise UsageError(
@@ -69,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         continuing(args.output),
         episodes_bar(args.episodes, label=args.backend, quiet=args.json) as progress,
     ):
-        found = evaluate(
+        found = watched(
             Entrant.of(resolve(args.subject), args.backend, args.weight_bits, strict=args.strict),
             env=args.env,
             episodes=args.episodes,
@@ -79,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
             output=path(args.output),
             trace=path(args.trace),
             video=path(args.video),
+            picture=path(args.picture),
             progress=progress,
         )
     if args.json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +79,17 @@ def run(args: argparse.Namespace) -> int:
                 f"--{name.replace('_', '-')} is for --policy {kind}, this is --policy {args.policy}"
             )
     imitation = learning.given(args, ("rounds", "updates", "spike_cost"))
-    make = _transformer if args.policy == "transformer" else _mlp
-    start = make(args, given, imitation)
+    if "encoder_option" in given:
+        given["encoder_options"] = dict(given.pop("encoder_option"))
+    if args.policy == "transformer":
+        _check_transformer(args.env, given, imitation)
+
+    def start(output: Path, command: str) -> Trained:
+        from strl.api import train
+
+        options = {**given, **imitation}
+        return train(args.env, output, policy=args.policy, seed=args.seed, command=command, **options)
+
     what, then = {"env": args.env}, _then(given.get("attention", "streaming"))
     return learning.learn(args, start, what=what, returned="float IQM {}", then=then)
 
@@ -92,42 +101,20 @@ def _then(attention: str) -> str | None:
     return "run" if attention in ON_CHIP else None
 
 
-Training = Callable[[Path, str], "Trained"]
-"""The checkpoint to write and the command as it was given → what came of it."""
-
-
-def _mlp(args: argparse.Namespace, given: dict[str, Any], imitation: Mapping[str, Any]) -> Training:
-    from strl.training.train import configure, train
-
-    if "encoder_option" in given:
-        given["encoder_options"] = dict(given.pop("encoder_option"))
-    options = configure(args.env, seed=args.seed, given=given, imitation=imitation)
-    return lambda output, command: train(options, output, command=command)
-
-
-def _transformer(args: argparse.Namespace, given: dict[str, Any], imitation: Mapping[str, Any]) -> Training:
+def _check_transformer(env: str, given: dict[str, Any], imitation: Mapping[str, Any]) -> None:
+    """One width for its one hidden layer; in mazes, nothing that learning from data alone has not."""
     from strl.training.recipes import student_recipe
-    from strl.training.transformer import configure_sequence, train_transformer
 
     if "hidden" in given:
         if len(given["hidden"]) != 1:
             raise UsageError("--hidden: a block's MLP has one hidden layer, such as --hidden 128")
         given["hidden"] = given["hidden"][0]
-    if "offline" in student_recipe(args.env, policy="transformer"):
-        return _offline(args, given, imitation)
-    options = configure_sequence(args.env, seed=args.seed, given=given, imitation=imitation)
-    return lambda output, command: train_transformer(options, output, command=command)
-
-
-def _offline(args: argparse.Namespace, given: dict[str, Any], learning: Mapping[str, Any]) -> Training:
-    from strl.training.maze_policy import configure_maze, train_maze
-
-    for name in {"teacher", "expert_steps", "rounds"} & {*given, *learning}:
-        raise UsageError(f"--{name.replace('_', '-')}: {args.env} is learned from data of an optimal expert")
+    if "offline" not in student_recipe(env, policy="transformer"):
+        return
+    for name in {"teacher", "expert_steps", "rounds"} & {*given, *imitation}:
+        raise UsageError(f"--{name.replace('_', '-')}: {env} is learned from data of an optimal expert")
     for name in {*OF_ATTENTION} & {*given}:
-        raise UsageError(f"--{name}: {args.env} is learned with streaming attention")
-    options = configure_maze(args.env, seed=args.seed, given=given, offline=learning)
-    return lambda output, command: train_maze(options, output, command=command)
+        raise UsageError(f"--{name}: {env} is learned with streaming attention")
 
 
 def _widths(text: str) -> tuple[int, ...]:

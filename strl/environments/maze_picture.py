@@ -53,15 +53,18 @@ def picture(plan: Plan, way: Sequence[Cell], sign: Sign | None = None, *, colour
     image = _floor(plan, scale, colours)
     _walk(image, way, scale)
     _disc(image, plan.start, scale, 0.16, START)
-    _disc(image, plan.goal, scale, 0.36, GOAL)
+    _disc(image, plan.goal, scale, 0.38, GOAL)
     _disc(image, plan.goal, scale, 0.15, WHITE)
-    if sign is not None and sign.cell != plan.goal:
+    if sign is not None and sign.cell == plan.goal:
+        sign = None  # from there it leads nowhere
+    if sign is not None:
         _diamond(image, sign.cell, scale)
+    _disc(image, way[-1], scale, 0.36, WHITE)
+    _disc(image, way[-1], scale, 0.31, AGENT)
+    if sign is not None:
         _arrow(image, sign.cell, sign.here, scale)
         if sign.junction is not None:
             _arrow(image, sign.junction, sign.there, scale)
-    _disc(image, way[-1], scale, 0.29, WHITE)
-    _disc(image, way[-1], scale, 0.25, AGENT)
     return image
 
 
@@ -83,7 +86,7 @@ def _floor(plan: Plan, scale: int, colours: bool) -> Image:
     """Floor and walls; the wall between two cells is drawn by both of them."""
     tint = np.array(TINTS, np.uint8)[plan.distance % 3 if colours else np.zeros_like(plan.distance)]
     image = tint.repeat(scale, 0).repeat(scale, 1)
-    size, thick = len(plan.distance), max(1, scale // 14)
+    size, thick = len(plan.distance), max(1, scale // 12)
     tiles = image.reshape(size, scale, size, scale, 3).transpose(0, 2, 1, 3, 4)  # a view: [row, column, y, x]
     shut = ~plan.open
     tiles[shut[..., 0], :thick] = WALL
@@ -101,7 +104,7 @@ def _walk(image: Image, way: Sequence[Cell], scale: int) -> None:
     for a, b in pairwise(way):
         if a != b:  # else a wall was run into
             taken[min(a, b), max(a, b)] = taken.get((min(a, b), max(a, b)), 0) + 1
-    wide = max(1, scale // 10)
+    wide = max(1, scale // 8)
     for times, colour in ((1, ONCE), (2, AGAIN)):  # red over blue
         for (a, b), count in taken.items():
             if min(count, 2) == times:

@@ -1,4 +1,4 @@
-"""The few calls that ``import strl`` offers; each takes a name, a path or a policy."""
+"""The calls of ``strl.api`` that run a policy; each takes a name, a path or a policy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Given = Subject | SpikingPolicy | str | Path
 
 def agent(subject: Given, *, backend: str = "loihi", batch: int = 1, strict: bool = False) -> Agent:
     """An agent with ``act``, ``reset`` and Stable-Baselines3's ``predict``; ``close`` it in the end."""
-    return Entrant.of(_subject(subject), backend, strict=strict).agent(batch)
+    return Entrant.of(subject_of(subject), backend, strict=strict).agent(batch)
 
 
 def evaluate(
@@ -37,12 +37,12 @@ def evaluate(
     **options: Any,
 ) -> Evaluation:
     """Play episodes; ``options`` are those of ``strl.loop.evaluate.evaluate``: env, episodes, seed, …"""
-    return _evaluate(Entrant.of(_subject(subject), backend, weight_bits, strict=strict), **options)
+    return _evaluate(Entrant.of(subject_of(subject), backend, weight_bits, strict=strict), **options)
 
 
 def compare(a: Given, b: Given | None = None, **options: Any) -> Comparison:
     """Compare two, or the float network of one with its chip program; see ``strl.loop.compare.compare``."""
-    return _compare(_subject(a), None if b is None else _subject(b), **options)
+    return _compare(subject_of(a), None if b is None else subject_of(b), **options)
 
 
 def load_module(name: str | Path, *, producer: str | None = None, assume: str | None = None) -> Any:
@@ -60,7 +60,7 @@ def load_module(name: str | Path, *, producer: str | None = None, assume: str | 
     return composer()(load(str(name), producer=producer, assume=assume).network)
 
 
-def _subject(given: Given) -> Subject:
+def subject_of(given: Given) -> Subject:
     """What ``given`` stands for; raises ``UsageError`` where it is nothing that runs."""
     if isinstance(given, SpikingPolicy):
         return of_policy(given)

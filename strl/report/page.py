@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from strl import __version__
-from strl.errors import StrlError
-from strl.files import check_replaceable
 from strl.report.data import Chapter
+from strl.report.disk import write_text
 from strl.report.plots import Figure
 from strl.report.sections import Section, sections
 from strl.report.text import escape
@@ -80,18 +78,7 @@ def write(path: Path, chapters: Sequence[Chapter], *, title: str = "strl report"
     Raises:
         StrlError: it cannot be written.
     """
-    check_replaceable(path)
-    beside = path.with_name(path.name + ".part")
-    text = page(chapters, title=title)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, "utf-8")
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise StrlError(f"{path}: the report cannot be written: {error.strerror or error}") from error
-    return path
+    return write_text(path, page(chapters, title=title), "the report")
 
 
 def _chapter(anchor: str, chapter: Chapter, figures: _Figures) -> str:
