@@ -40,7 +40,8 @@ class Grid:
         resets: those of ``RESETS`` that the neurons have.
         inclusive: neurons that spike at their threshold, not only above it.
         multiple: neurons that send how many thresholds fit into their potential.
-        sum_max: bound that the synaptic sum of a tick keeps, in every input (Loihi 1: 2¹⁵ − 1).
+        sum_max: bound that the synaptic sum of a tick keeps, in every input: Loihi 1's, and a Loihi 2's as
+            well, whose width is not public.
     """
 
     weight_bits: int = 8
