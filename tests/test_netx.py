@@ -234,7 +234,7 @@ def _synapse(name: str, **changes: Any) -> Synapse:
 RNG = np.random.default_rng(3)
 REFUSED: dict[str, tuple[Program, str]] = {
     "reset": (chain(a=_population("a", kind=lif(8, RNG, reset="subtract"))), "a: resets by subtract"),
-    "late reset": (chain(a=_population("a", kind=lif(8, RNG, reset_delay=True))), "a: resets by zero late"),
+    "late reset": (chain(a=_population("a", kind=lif(8, RNG, reset_delay=True))), "a: resets a tick late"),
     "inclusive": (chain(a=_population("a", kind=lif(8, RNG, inclusive=True))), "a: spikes at its threshold"),
     "graded": (chain(a=_population("a", kind=Graded(vth=np.ones(8, np.int32)))), "a: is graded"),
     "levels": (chain(in0=_population("in0", kind=Source(plane=None))), "in0: sends graded messages"),

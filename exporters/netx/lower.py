@@ -15,11 +15,12 @@ import numpy as np
 
 from exporters.netx.layers import Ints, Layer, Net
 from exporters.netx.loader import check_kernel, loaded
+from strl.chip.arithmetic import not_of_loihi1
 from strl.chip.program import Program
 from strl.errors import ChipError
 from strl.quantize.convolution import Kernel
 from strl.quantize.network import Population, Synapse
-from strl.quantize.neurons import COMPUTING, Gate, Lif, Source
+from strl.quantize.neurons import COMPUTING, Gate, Lif
 
 RELAY = {"weight": 2, "du": 4095, "dv": 4096, "vth": 1}
 """A neuron that forgets everything and spikes at each spike: 64 · 2 > 64 · 1."""
@@ -212,7 +213,7 @@ def _check(program: Program) -> None:
             f"netx: Lava computes in arithmetic 'lava', the program is for {program.arithmetic!r}"
         )
     for population in program.populations:
-        if (reason := _foreign(population)) is not None:
+        if (reason := not_of_loihi1(population)) is not None:
             raise ChipError(f"{population.name}: {reason}, which a .net file has no word for")
     for synapse in program.synapses:
         if synapse.message_bits or synapse.port:
@@ -224,23 +225,6 @@ def _check(program: Program) -> None:
                 f"{synapse.name}: drops the spikes from before a reset, which Lava's layers do not",
                 hint="a recurrent policy has to carry its state",
             )
-
-
-def _foreign(population: Population) -> str | None:
-    kind = population.kind
-    if isinstance(kind, Source):
-        return "sends graded messages" if kind.plane is None else None
-    if isinstance(kind, Gate):
-        return None
-    if not isinstance(kind, Lif):
-        return f"is {type(kind).__name__.lower()}"
-    if kind.reset != "zero" or kind.reset_delay:
-        return f"resets by {kind.reset}{' late' if kind.reset_delay else ''}"
-    if kind.multiple:
-        return "sends several spikes in a tick"
-    if kind.inclusive:
-        return "spikes at its threshold"
-    return f"is refractory for {kind.refractory} ticks" if kind.refractory > 1 else None
 
 
 def _chain(program: Program) -> list[Population]:

@@ -45,7 +45,7 @@ def check_arithmetic(
                     hint="use arithmetic 'loihi1'",
                 )
             continue
-        if (reason := _foreign(population)) is not None:
+        if (reason := not_of_loihi1(population)) is not None:
             raise ChipError(
                 f"{population.name}: {reason}, which arithmetic 'loihi1' has not: nothing of it is published "
                 "of Loihi 1",
@@ -56,8 +56,8 @@ def check_arithmetic(
             _check_stored(synapse, exponent_min)
 
 
-def _foreign(population: Population) -> str | None:
-    """What of a population Loihi 1 has not."""
+def not_of_loihi1(population: Population) -> str | None:
+    """What of a population Loihi 1's neurons have not, in words; None where they have all."""
     kind = population.kind
     if isinstance(kind, Source):
         return "sends graded messages" if kind.plane is None else None
