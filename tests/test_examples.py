@@ -68,3 +68,11 @@ def test_every_transformer_that_is_shipped_has_its_example() -> None:
 
     known = {name for name in shipped() if name.endswith("-transformer")}
     assert known == set(POLICIES)
+
+
+def test_the_picture_in_the_docs_is_of_the_policy_that_is_shipped() -> None:
+    said = (SCRIPT.parents[1] / "docs" / "episode.svg").read_text("utf-8")
+    found = strl.evaluate("maze-transformer", episodes=1, seed=1)
+    drawn = f"seed 1: return {found.iqm:.0f} in {found.decisions} decisions"
+    command = "strl run maze-transformer --episodes 1 --seed 1 --picture docs/episode.svg"
+    assert drawn in said, f"run `{command}`"
