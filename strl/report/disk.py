@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 from strl.errors import StrlError
-from strl.files import check_replaceable
+from strl.files import write_bytes
 
 
 def write_text(path: Path, text: str, what: str) -> Path:
@@ -19,14 +18,9 @@ def write_text(path: Path, text: str, what: str) -> Path:
         UsageError: as ``check_replaceable``.
         StrlError: it cannot be written.
     """
-    check_replaceable(path)
-    beside = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, "utf-8")
-        beside.replace(path)
+        write_bytes(path, text.encode())
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
         raise StrlError(f"{path}: {what} cannot be written: {error.strerror or error}") from error
     return path
