@@ -29,6 +29,7 @@ from strl.policies import Checkpoint, SpikingPolicy, load, load_policy, save, sh
 from strl.policies.attention import KINDS
 from strl.policies.checkpoint import header
 from strl.policies.mlp import MLPConfig, SpikingMLP
+from strl.policies.transformer import TransformerConfig
 
 
 @pytest.fixture(autouse=True)
@@ -260,9 +261,12 @@ class Largest(TorchDispatchMode):
 @pytest.mark.parametrize(
     "architecture",
     [
-        {"kind": "mlp", "inputs": 3, "outputs": 2, "hidden": [4096, 4096]},
+        {"kind": "mlp", **MLPConfig(inputs=3, outputs=2, hidden=(4096, 4096)).to_dict()},
         *(
-            {"kind": "transformer", "inputs": 4096, "outputs": 2, "width": 1024, "attention": kind}
+            {
+                "kind": "transformer",
+                **TransformerConfig(inputs=4096, outputs=2, width=1024, attention=kind).to_dict(),
+            }
             for kind in KINDS
         ),
     ],
@@ -278,6 +282,17 @@ def test_an_architecture_that_the_weights_are_not_of_takes_no_memory(
     with Largest() as seen, pytest.raises(ModelError, match="tensor "):
         load(kept)
     assert 0 < seen.numbers < 10_000
+
+
+def test_an_architecture_that_leaves_fields_to_defaults(kept: Path) -> None:
+    """Today's defaults need not be those that it was trained with."""
+
+    def edit(entry: dict[str, Any]) -> None:
+        del entry["architecture"]["alpha"]
+
+    change(kept, edit)
+    with pytest.raises(ModelError, match="'mlp' does not say alpha"):
+        load(kept)
 
 
 def test_weights_that_are_not_finite(kept: Path) -> None:

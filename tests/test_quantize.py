@@ -297,7 +297,8 @@ def neurons(**change: Any) -> LIF:
     ("lif", "message", "hint"),
     [
         (neurons(reset="subtract"), "lif: reset = 'subtract'", "reset_mechanism='zero'"),
-        (neurons(reset="none"), "lif: reset = 'none'", "reset_mechanism='zero'"),
+        (neurons(reset="none", beta=np.ones(2)), "lif: reset = 'none'", "reset_mechanism='zero'"),
+        (neurons(reset="none", alpha=np.full(2, 0.5)), "lif: reset = 'none'", "reset_mechanism='zero'"),
         (neurons(reset_delay=True), "one tick after its spike", "reset_delay=False"),
         (neurons(threshold=np.array([1.0, np.inf])), "some thresholds are infinite", ""),
         (neurons(threshold=-np.ones(2)), "threshold = -1", ""),
@@ -366,3 +367,36 @@ def test_placement_splits_what_is_too_large_for_a_core() -> None:
     for use in usage(made, parts).values():
         for name, amount in use.amounts().items():
             assert amount <= spec.limit(name)
+
+
+def test_a_potential_that_no_spike_resets_is_a_current_where_spikes_always_reset() -> None:
+    """On Loihi 1: spike for spike what Loihi 2's neurons without a reset do, and the float network."""
+    rng = np.random.default_rng(3)
+    nodes: dict[str, Node] = {
+        "input": Input(shape=(6,)),
+        "fc": Linear(weight=rng.integers(-60, 90, (5, 6)) / 128),
+        "lif": LIF(
+            alpha=np.zeros(5),
+            beta=np.array([0, 0.5, 0.75, 0.9375, 0.984375]),
+            threshold=np.array([0.25, 0.5, 1, 2, 3]),
+            reset="none",
+            reset_delay=False,
+            grain=2.0**-13,
+        ),
+        "output": Output(shape=(5,)),
+    }
+    network = Network(nodes=nodes, edges=tuple(itertools.pairwise(nodes)))
+    x = rng.integers(0, 2, (40, 3, 6))
+    reference = Reference(network, 3)
+    real = np.stack([reference.tick(row.astype(float))["lif"] for row in x])
+    assert 0.1 < real.mean() < 0.9
+    assert any((real[t] * real[t + 1]).any() for t in range(39)), "none spikes on"
+    for grid, reset in ((Grid(), "zero"), (Grid(resets=("zero", "none")), "none")):
+        program = program_of(network, semantics(ticks=40), grid=grid)
+        kind = program.population("lif").kind
+        assert isinstance(kind, Lif)
+        assert kind.reset == reset
+        late = program.population("lif").offset
+        raster = DefinitionSession(program, 3).run(program.spikes(x)).raster
+        found = raster[:, late:, program.slices["lif"]]
+        assert np.array_equal(found, real.transpose(1, 0, 2)[:, : found.shape[1]])

@@ -19,7 +19,7 @@ from strl.loop.agent import ChipAgent, FloatAgent
 from strl.loop.environment import Environment
 from strl.policies.chip_layers import LEAST, SCALE, ChipLeaky, ChipLinear
 from strl.policies.policy import SpikingPolicy
-from strl.policies.transformer import SpikingTransformer, TransformerConfig
+from strl.policies.transformer import SpikingTransformer, TransformerConfig, retentions
 
 ENV = "strl/CartPoleHidden-v0"
 LOIHI = chip("loihi1")
@@ -35,15 +35,16 @@ def transformer(
     encode, decode = default_codec(
         env.observation_space, env.action_space, low=low, high=high, options={"precision": 8, "gain": gain}
     )
-    shape = {"inputs": encode.size, "outputs": decode.size, "width": 24, "hidden": 32}
+    shape = {"inputs": encode.size, "outputs": decode.size, "width": 24, "hidden": 96}
     given = {**shape, "input_unit": encode.unit, **given}
     config = TransformerConfig(blocks=blocks, weight_bits=weight_bits, **given)
     torch.manual_seed(seed)
     module = SpikingTransformer(config)
     with torch.no_grad():
-        for parameter in module.parameters():
+        for name, parameter in module.named_parameters():
             if parameter.ndim == 2:
-                parameter.mul_(2.5 if blocks == 1 and gain == 4 else 2.0)
+                strong = 1.5 if "attention" in name else 2.5  # an attention's are to begin with
+                parameter.mul_(strong if blocks == 1 and gain == 4 else 1.0 if "attention" in name else 2.0)
     return SpikingPolicy(
         module=module,
         semantics=Semantics(
@@ -97,10 +98,12 @@ class TestChipLayers:
 
 
 @pytest.mark.parametrize(("blocks", "bits", "gain"), [(1, 8, 4.0), (2, 8, 4.0), (1, 4, 4.0), (1, 8, 8.0)])
+@pytest.mark.parametrize("limit", [0.5, 1.0])
 def test_the_chip_equals_the_network_spike_for_spike_across_decisions(
-    blocks: int, bits: int, gain: float
+    blocks: int, bits: int, gain: float, limit: float
 ) -> None:
-    chip_equals_network(transformer(seed=bits, blocks=blocks, weight_bits=bits, gain=gain), strong=gain > 4)
+    policy = transformer(seed=bits, blocks=blocks, weight_bits=bits, gain=gain, **retentions(limit))
+    chip_equals_network(policy, strong=gain > 4)
 
 
 def chip_equals_network(policy: SpikingPolicy, *, strong: bool = False, decisions: int = 60) -> None:
@@ -126,14 +129,17 @@ def chip_equals_network(policy: SpikingPolicy, *, strong: bool = False, decision
 
 
 def test_strong_input_reaches_the_end_of_the_registers() -> None:
-    """Of what the test above compares: without the floor, the network's spikes would be others."""
-    policy = transformer(seed=8, gain=8.0)
+    """Of what is compared here: without the floor, the network's spikes would be others."""
+    policy = transformer(seed=8, gain=8.0, beta=0.999, beta_limit=1.0)
+    chip_equals_network(policy, strong=True)
     network, _ = frontend()(policy)
     bottomless = {
         name: replace(node, floor=-np.inf) if isinstance(node, LIF) else node
         for name, node in network.nodes.items()
     }
-    assert network.nodes["blocks.0.token"].floor == LEAST * GRAIN  # type: ignore[attr-defined]
+    token = network.nodes["blocks.0.token"]
+    assert isinstance(token, LIF)
+    assert token.floor == LEAST * token.grain
     networks = network, Network(nodes=bottomless, edges=network.edges, dt=network.dt)
     agents = [FloatAgent(made, policy.semantics, 4) for made in networks]
     rng = np.random.default_rng(0)

@@ -143,7 +143,7 @@ def _lif(node: LIF, shape: Shape) -> nn.Module:
 
 
 def _of_the_chip(node: LIF) -> nn.Module:
-    at_once = node.silent or (node.reset == "zero" and not node.reset_delay)
+    at_once = node.reset == "none" or (node.reset == "zero" and not node.reset_delay)
     other = np.any(node.beta * DECAY % 1 != 0) or np.any(node.floor != LEAST * node.grain)
     if other or node.alpha.any() or not at_once or not replace(node, grain=0.0, floor=-np.inf).plain:
         raise ModelError(
@@ -152,7 +152,8 @@ def _of_the_chip(node: LIF) -> nn.Module:
         )
     threshold = _tensor(1.0 if node.silent else node.threshold)
     scale = 1.0 / (64.0 * node.grain)
-    return ChipLeaky(_tensor(node.beta), threshold, silent=node.silent, scale=scale)  # type: ignore[arg-type]
+    resets = node.reset != "none"
+    return ChipLeaky(_tensor(node.beta), threshold, silent=node.silent, resets=resets, scale=scale)  # type: ignore[arg-type]
 
 
 @composer(Winner)

@@ -5,6 +5,7 @@ A new architecture is a module of its own file with a ``config`` that has ``to_d
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,12 @@ def build(described: Mapping[str, Any]) -> nn.Module:
     if kind not in ARCHITECTURES:
         raise ModelError(f"architecture {kind!r} is unknown", hint=suggest(kind, ARCHITECTURES))
     config, module = ARCHITECTURES[kind]
+    missing = [field.name for field in dataclasses.fields(config) if field.name not in fields]
+    if missing:  # a default of today need not be what it was trained with
+        raise ModelError(
+            f"architecture {kind!r} does not say {', '.join(missing)}",
+            hint="an earlier strl made it, and what it meant is not known any more; train it again",
+        )
     try:
         made: nn.Module = module(config(**fields))
     except TypeError as error:

@@ -65,10 +65,11 @@ class ChipLinear(nn.Linear):
 class ChipScale(nn.Module):
     """A learned factor for each channel, of few bits as ``ChipLinear``'s weights; 1 at first."""
 
-    def __init__(self, size: int, *, weight_bits: int = 8) -> None:
+    def __init__(self, size: int, *, weight_bits: int = 8, scale: float = SCALE) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(size))
         self.weight_bits = weight_bits
+        self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.stored_weight
@@ -76,7 +77,7 @@ class ChipScale(nn.Module):
     @property
     def stored_weight(self) -> Tensor:
         """What the chip keeps of the factors, with their gradient."""
-        return _stored(self.weight, self.weight_bits, 1 / SCALE)
+        return _stored(self.weight, self.weight_bits, 1 / self.scale)
 
 
 class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
@@ -84,8 +85,11 @@ class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
 
     Args:
         beta: retention, one value or one a neuron; learned where ``learn_beta``.
+        most: that ``beta`` counts as, however great it is learned to be.
         threshold: a multiple of 1 / scale.
         silent: never spikes nor resets: a membrane to read.
+        resets: False leaves the potential alone when it spikes: a trace that is compared, and on the chip a
+            synaptic current.
         scale: chip units of one unit of current; potentials are multiples of 1 / (64 · scale), and none is
             below −(2²³ − 1) of them.
     """
@@ -97,24 +101,28 @@ class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
         *,
         learn_beta: bool = False,
         silent: bool = False,
+        resets: bool = True,
+        most: float = 1.0,
         scale: float = SCALE,
     ) -> None:
         super().__init__(
             beta=beta,
             threshold=threshold,
             init_hidden=True,
-            reset_mechanism="none" if silent else "zero",
+            reset_mechanism="zero" if resets and not silent else "none",
             reset_delay=False,
             learn_beta=learn_beta,
         )
         self.grain = 1 / (64 * scale)
         self.floor = LEAST * self.grain
         self.silent = silent
+        self.resets = resets and not silent
+        self.most = most
 
     @property
     def retention(self) -> Tensor:
-        """``beta`` in 4096ths."""
-        beta = torch.clamp(self.beta, 0.0, 1.0)
+        """``beta`` in 4096ths, at most ``most``."""
+        beta = torch.clamp(self.beta, 0.0, self.most)
         return _through(beta, torch.round(beta.detach() * DECAY) / DECAY)
 
     def rest(self, ticks: int) -> None:

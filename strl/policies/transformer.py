@@ -1,14 +1,15 @@
-"""The spiking transformer of STRL (arXiv 2505.14533), streaming: its context lives in membranes.
+"""The spiking transformer of STRL (arXiv 2505.14533), streaming: its context lives in currents.
 
 One call is one tick of one token. A block adds what attention and a spiking MLP give to a stream of currents
 (membrane shortcuts, as in the Spike-driven Transformer, arXiv 2307.01694):
 
-    z = N(stream);  q, k, v = N(W z);  m = M(k ⊙ v);  stream ← stream + W (q ⊙ m)
+    z = N(stream);  q, k, v = N(W z);  s ← r ⊙ s + k ⊙ v;  stream ← stream + W (q ⊙ [s > 2])
     stream ← stream + W N(W N(stream))
 
-N are leaky neurons, M neurons whose learned retention holds what was attended to before: the causal running
-sum of K ⊙ V, so that a decision costs the same whatever the length of its context. ⊙ of spikes is AND, a
-neuron that forgets. Everything is an integer LIF on a chip, and nothing but that.
+N are leaky neurons that forget from one decision to the next, s the causal running sum of K ⊙ V with a
+learned retention. So tokens meet in attention alone, as in any transformer, and a decision costs the same
+whatever the length of its context. ⊙ of spikes is AND, a neuron that forgets at once; s is the synaptic
+current of the neurons that compare it. Everything is an integer LIF on a chip, and nothing but that.
 
 Other attentions than this one stand in ``strl.policies.attention``, by name.
 """
@@ -24,12 +25,14 @@ from torch import Tensor, nn
 
 from strl.errors import ModelError
 from strl.policies.attention import KINDS, AttentionName, neurons
-from strl.policies.chip_layers import ChipLeaky, ChipLinear
+from strl.policies.chip_layers import SCALE, ChipLeaky, ChipLinear
 from strl.policies.modules import Sum
 from strl.registry import suggest
 
 READ_SCALE = 2.0**7
 """Chip units of one unit of the read-out, whose potential must stay in range whatever it adds up to."""
+MEET = 96
+"""Synapses from neurons that may meet in one at the full scale."""
 MAX_WIDTH = 1024
 MAX_BLOCKS = 16
 MAX_CONTEXT = 128
@@ -45,8 +48,10 @@ class TransformerConfig:
         hidden: neurons of a block's MLP.
         blocks: how many.
         beta: retention a tick of all neurons but the memories, at the start of training.
+        beta_limit: the most that it can be learned to be. With 0.5, a 512th of a potential is left after the
+            quiet ticks of a decision, so that attention alone carries; with 1 every neuron may.
         memory: least and greatest retention a tick of the memories, at the start.
-        readout_beta: retention of the last layer, which never spikes.
+        readout_beta: retention of the last layer, which never spikes; at most ``beta_limit``.
         weight_bits: of every weight and bias, 2..8.
         input_unit: what one level of the encoder is, see ``strl.codecs.Encoder``.
         attention: of ``strl.policies.attention``.
@@ -61,9 +66,10 @@ class TransformerConfig:
     width: int = 64
     hidden: int = 128
     blocks: int = 1
-    beta: float = 0.9
-    memory: tuple[float, float] = (0.9, 0.999)
-    readout_beta: float = 0.9
+    beta: float = 0.5
+    beta_limit: float = 0.5
+    memory: tuple[float, float] = (0.8, 0.99)
+    readout_beta: float = 0.5
     weight_bits: int = 8
     input_unit: float = 1.0
     attention: AttentionName = "streaming"
@@ -86,10 +92,15 @@ class TransformerConfig:
         if len(self.memory) != 2:
             raise ModelError(f"transformer: memory = {self.memory!r}, must be two retentions")
         for name, value in (("beta", self.beta), ("readout_beta", self.readout_beta), *_pair(self.memory)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-                raise ModelError(f"transformer: {name} = {value!r}, must be at least 0 and below 1")
+            _share(name, value, below=True)
         if not isinstance(self.input_unit, int | float) or not 0 < self.input_unit < math.inf:
             raise ModelError(f"transformer: input_unit = {self.input_unit!r}, must be above 0")
+        _share("beta_limit", self.beta_limit)
+        for name, value in (("beta", self.beta), ("readout_beta", self.readout_beta)):
+            if value > self.beta_limit:
+                raise ModelError(
+                    f"transformer: {name} = {value}, must be at most beta_limit, {self.beta_limit}"
+                )
         self._check_attention()
 
     def _check_attention(self) -> None:
@@ -107,6 +118,16 @@ class TransformerConfig:
                 "transformer: position is of a window, and attention 'streaming' has none",
                 hint="its memories' retention, which is learned, says how long ago something was",
             )
+
+    @property
+    def scale(self) -> float:
+        """Chip units of one unit of current, see ``ChipLeaky``: less, the more synapses meet in a neuron.
+
+        The stream must fit a register whatever spikes together, and its weights grow while it is trained: the
+        shipped ones leave a factor of 2 to 3 unused.
+        """
+        meet = self.blocks * (self.width + self.hidden)
+        return SCALE * 2.0 ** -max(0, math.ceil(math.log2(meet / MEET)))
 
     @property
     def depth(self) -> int:
@@ -129,13 +150,13 @@ class Block(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width, bits = config.width, config.weight_bits
-        self.token = neurons(width, config.beta)
+        self.token = neurons(config)
         self.attention = KINDS[config.attention](config)
         self.attended = Sum()
-        self.up_in = neurons(width, config.beta)
-        self.up = ChipLinear(width, config.hidden, weight_bits=bits)
-        self.hidden = neurons(config.hidden, config.beta)
-        self.down = ChipLinear(config.hidden, width, weight_bits=bits)
+        self.up_in = neurons(config)
+        self.up = ChipLinear(width, config.hidden, weight_bits=bits, scale=config.scale)
+        self.hidden = neurons(config, config.hidden)
+        self.down = ChipLinear(config.hidden, width, weight_bits=bits, scale=config.scale)
         self.transformed = Sum()
 
     def forward(self, stream: Tensor) -> Tensor:
@@ -155,10 +176,14 @@ class SpikingTransformer(nn.Module):
         super().__init__()
         self.config = config
         self.embed = ChipLinear(
-            config.inputs, config.width, weight_bits=config.weight_bits, unit=config.input_unit
+            config.inputs,
+            config.width,
+            weight_bits=config.weight_bits,
+            unit=config.input_unit,
+            scale=config.scale,
         )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
-        self.last = neurons(config.width, config.beta)
+        self.last = neurons(config)
         self.head = ChipLinear(config.width, config.outputs, weight_bits=config.weight_bits, scale=READ_SCALE)
         self.out = ChipLeaky(
             torch.full((config.outputs,), config.readout_beta), silent=True, scale=READ_SCALE
@@ -172,9 +197,21 @@ class SpikingTransformer(nn.Module):
         return read
 
 
+def retentions(limit: float) -> dict[str, Any]:
+    """Fields of a ``TransformerConfig`` whose neurons start with all that they may keep, up to 0.9."""
+    return {"beta_limit": limit, "beta": min(0.9, limit), "readout_beta": min(0.9, limit)}
+
+
 def _whole(name: str, value: object, least: int, most: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ModelError(f"transformer: {name} = {value!r}, must be an integer of {least}..{most}")
+
+
+def _share(name: str, value: object, *, below: bool = False) -> None:
+    real = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    if not real or (below and value == 1):
+        bound = "at least 0 and below 1" if below else "of 0..1"
+        raise ModelError(f"transformer: {name} = {value!r}, must be {bound}")
 
 
 def _pair(memory: tuple[float, float]) -> list[tuple[str, float]]:

@@ -34,6 +34,20 @@ def passing(size: int) -> LIF:
     return LIF(alpha=zeros, beta=zeros, threshold=endless, reset="none", reset_delay=False)
 
 
+def held(lif: LIF, grid: Grid) -> LIF:
+    """On a chip that always resets: a potential that is compared and never reset is a synaptic current.
+
+    v ← β·v + x is i ← α·i + x with α = β, in front of a potential that forgets. Spikes leave a current alone.
+    The current cannot leave its register (``scale_of``), so a floor at that register's end is none.
+    """
+    lowest = (-np.inf, LEAST * lif.grain if lif.grain else -np.inf)
+    more = lif.alpha.any() or np.any(lif.drive) or np.any(lif.start_v) or not np.isin(lif.floor, lowest).all()
+    if lif.silent or lif.reset != "none" or "none" in grid.resets or more or (lif.beta == 1).any():
+        return lif
+    nothing = np.zeros_like(lif.beta)
+    return replace(lif, alpha=lif.beta, beta=nothing, reset="zero", reset_delay=False, floor=-np.inf)
+
+
 def check(name: str, lif: LIF, grid: Grid, state: State) -> None:
     """Raises ChipError for what the chip's neurons cannot do; names the population, says why."""
     if (lif.alpha > 1 - 1 / 8192).any():

@@ -32,7 +32,7 @@ from strl.quantize.connections import (
 )
 from strl.quantize.convolution import Kernel
 from strl.quantize.grid import Grid
-from strl.quantize.leaky import check, error, errors, flat, neurons, passing
+from strl.quantize.leaky import check, error, errors, flat, held, neurons, passing
 from strl.quantize.network import Population, QuantizedNetwork, ReadoutWindow, Schedule, Synapse
 from strl.quantize.scale import most_sent, scale_of
 
@@ -64,7 +64,7 @@ def quantize(
     network = fire(network)
     check_nodes(network)
     read, late = _read(network, semantics)
-    lifs = {name: flat(_lif(network, name)) for name in network.of(LIF)}
+    lifs = {name: held(flat(_lif(network, name)), grid) for name in network.of(LIF)}
     found = shapes(network)
     if read not in lifs:
         lifs[read] = passing(size(found[read]))

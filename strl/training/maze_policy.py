@@ -28,10 +28,11 @@ from strl.errors import UsageError
 from strl.ir.semantics import Readout, Semantics
 from strl.loop.adopt import environment_spec
 from strl.loop.statistics import iqm
+from strl.policies.attention import AttentionName
 from strl.policies.checkpoint import Checkpoint, load, save
 from strl.policies.policy import SpikingPolicy
 from strl.policies.threads import one_thread
-from strl.policies.transformer import SpikingTransformer, TransformerConfig
+from strl.policies.transformer import SpikingTransformer, TransformerConfig, retentions
 from strl.training.episodes import TEST_SEEDS, VALIDATION_SEEDS, check_seed, make_env
 from strl.training.files import run_folder
 from strl.training.mazes import TEST_MAZES, TRAINING_MAZES, Episodes, collected
@@ -52,7 +53,8 @@ class MazeTraining:
         env: ``strl/Maze-v0`` or ``strl/MazeSigns-v0``.
         ticks: T of a decision.
         precision, gain: of the direct encoder; with two bits a feature of 0 or 1 is one spike or none.
-        width, hidden, blocks, weight_bits: see ``TransformerConfig``.
+        width, hidden, blocks, weight_bits, attention, heads, context, position, beta_limit, memory: see
+            ``TransformerConfig``.
         seed: of everything but the data, which are the same for all.
         after: checkpoint whose weights are gone on from.
         offline: see ``Offline``.
@@ -66,6 +68,12 @@ class MazeTraining:
     hidden: int = 128
     blocks: int = 1
     weight_bits: int = 8
+    attention: AttentionName = "streaming"
+    heads: int = 1
+    context: int = 4
+    position: bool = False
+    beta_limit: float = 0.5
+    memory: tuple[float, float] = (0.8, 0.99)
     seed: int = 0
     after: str | None = None
     offline: Offline = field(default_factory=Offline)
@@ -142,6 +150,13 @@ def _policy(options: MazeTraining) -> SpikingPolicy:
         hidden=options.hidden,
         blocks=options.blocks,
         weight_bits=options.weight_bits,
+        attention=options.attention,
+        heads=options.heads,
+        context=options.context,
+        ticks=options.ticks,
+        position=options.position,
+        memory=options.memory,
+        **retentions(options.beta_limit),
         input_unit=encode.unit,
     )
     module = SpikingTransformer(config)

@@ -65,7 +65,16 @@ def _leaky(layer: ChipLeaky, starts: Tensor, ticks: int, rest: int) -> Any:
             before = torch.zeros_like(x[0])
         retention = layer.retention.expand(x.shape[2])
         out, layer.mem = _Scan.apply(  # type: ignore[no-untyped-call]
-            x, retention, before, starts, float(layer.threshold), layer.grain, layer.silent, ticks, rest
+            x,
+            retention,
+            before,
+            starts,
+            float(layer.threshold),
+            layer.grain,
+            layer.silent,
+            layer.resets,
+            ticks,
+            rest,
         )
         found: Tensor = out
         return found
@@ -94,6 +103,7 @@ class _Scan(torch.autograd.Function):
         threshold: float,
         grain: float,
         silent: bool,
+        resets: bool,
         ticks: int,
         rest: int,
     ) -> tuple[Tensor, Tensor]:
@@ -109,6 +119,7 @@ class _Scan(torch.autograd.Function):
             np.float32(threshold),
             np.float32(grain),
             silent,
+            resets,
             ticks,
             last.numpy(),
             kept.numpy(),
@@ -116,14 +127,14 @@ class _Scan(torch.autograd.Function):
             out.numpy(),
         )
         ctx.save_for_backward(kept, full, retention.detach(), rested, starts)
-        ctx.rest = (threshold, silent, ticks, rest)
+        ctx.rest = (threshold, silent, resets, ticks, rest)
         ctx.mark_non_differentiable(last)
         return out, last
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> Any:
         kept, full, retention, rested, starts = ctx.saved_tensors
-        threshold, silent, ticks, rest = ctx.rest
+        threshold, silent, resets, ticks, rest = ctx.rest
         into = torch.empty_like(full)
         of_retention = torch.zeros_like(retention)
         # Of the quiet ticks together: d(r^n v)/dr = n r^(n−1) v.
@@ -138,11 +149,12 @@ class _Scan(torch.autograd.Function):
             starts.numpy(),
             np.float32(threshold),
             silent,
+            resets,
             ticks,
             into.numpy(),
             of_retention.numpy(),
         )
-        return into, of_retention, *(None,) * 7
+        return into, of_retention, *(None,) * 8
 
 
 @_compiled
@@ -154,6 +166,7 @@ def _forward(
     threshold: Any,
     grain: Any,
     silent: bool,
+    resets: bool,
     ticks: int,
     v: Array,
     kept: Array,
@@ -172,7 +185,7 @@ def _forward(
                 potential = np.trunc(retention[n] * previous / grain) * grain + x[k, lane, n]
                 full[k, lane, n] = potential
                 spike = one if potential - threshold > zero and not silent else zero
-                after = potential * (one - spike)
+                after = potential * (one - spike) if resets else potential
                 out[k, lane, n] = potential if silent else spike
                 v[lane, n] = np.trunc(after * rested[n] / grain) * grain if final else after
 
@@ -188,6 +201,7 @@ def _backward(
     starts: Array,
     threshold: Any,
     silent: bool,
+    resets: bool,
     ticks: int,
     into: Array,
     of_retention: Array,
@@ -205,13 +219,15 @@ def _backward(
                 off = potential - threshold
                 spike = one if off > zero and not silent else zero
                 if final:
-                    of_retention[n] += later * slope[n] * potential * (one - spike)
+                    after = potential * (one - spike) if resets else potential
+                    of_retention[n] += later * slope[n] * after
                     later *= rested[n]
                 if silent:
                     current = grad[k, lane, n] + later
                 else:
                     surrogate = one / (one + (pi * off) ** 2)
-                    current = grad[k, lane, n] * surrogate + later * (one - spike - potential * surrogate)
+                    kept_on = one - spike - potential * surrogate if resets else one
+                    current = grad[k, lane, n] * surrogate + later * kept_on
                 into[k, lane, n] = current
                 of_retention[n] += current * kept[k, lane, n]
                 ahead[lane, n] = current * retention[n] * forget

@@ -26,7 +26,7 @@ from strl.policies.attention import ON_CHIP, AttentionName
 from strl.policies.checkpoint import Checkpoint, save
 from strl.policies.policy import SpikingPolicy
 from strl.policies.threads import one_thread
-from strl.policies.transformer import SpikingTransformer, TransformerConfig
+from strl.policies.transformer import SpikingTransformer, TransformerConfig, retentions
 from strl.training.dagger import Imitation
 from strl.training.episodes import TEST_SEEDS, Act, check_seed, make_env, training_seeds
 from strl.training.expert import train_expert
@@ -54,7 +54,8 @@ class SequenceTraining:
             would observe there. ``None`` for ``env`` itself.
         ticks: T of a decision.
         precision, gain: of the direct encoder; ranges are measured.
-        width, hidden, blocks, weight_bits, attention, heads, context, position: see ``TransformerConfig``.
+        width, hidden, blocks, weight_bits, attention, heads, context, position, beta_limit, memory: see
+            ``TransformerConfig``.
         seed: of everything.
         expert_steps: environment steps of the expert; ``None`` takes the recipe's.
         imitation: see ``Imitation``; a batch is of windows.
@@ -73,10 +74,12 @@ class SequenceTraining:
     heads: int = 1
     context: int = 4
     position: bool = False
+    beta_limit: float = 0.5
+    memory: tuple[float, float] = (0.8, 0.99)
     seed: int = 0
     expert_steps: int | None = None
     imitation: Imitation = field(
-        default_factory=lambda: Imitation(rounds=7, lanes=32, steps=200, updates=120, batch=64)
+        default_factory=lambda: Imitation(rounds=9, lanes=32, steps=200, updates=120, batch=64, rate=5e-3)
     )
 
 
@@ -183,6 +186,8 @@ def _config(options: SequenceTraining, inputs: int, outputs: int) -> Transformer
         context=options.context,
         ticks=options.ticks,
         position=options.position,
+        memory=options.memory,
+        **retentions(options.beta_limit),
     )
 
 
