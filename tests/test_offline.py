@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,8 @@ SMALL = MazeTraining(
 )
 
 
-def network(seed: int = 0) -> SpikingTransformer:
-    """A small one in which every layer spikes."""
+def network(seed: int = 0, *, floor: float | None = None) -> SpikingTransformer:
+    """A small one in which every layer spikes; ``floor`` takes the place of the registers' end."""
     torch.manual_seed(seed)
     module = SpikingTransformer(TransformerConfig(inputs=10, outputs=4, width=24, hidden=32, input_unit=2.0))
     with torch.no_grad():
@@ -50,6 +51,7 @@ def network(seed: int = 0) -> SpikingTransformer:
                 parameter.mul_(3)
         for part in neurons(module):
             part.threshold.fill_(0.5 if part.threshold < 2 else 1.5)  # of memories above one spike
+            part.floor = part.floor if floor is None else floor
     return module
 
 
@@ -82,16 +84,18 @@ class TestScan:
     x = torch.randint(-1, 2, (6 * TICKS, 5, 10), generator=torch.Generator().manual_seed(1)) * 2.0
     starts = torch.rand((6, 5), generator=torch.Generator().manual_seed(2)) < 0.2
 
-    def test_all_ticks_at_once_are_those_one_by_one(self) -> None:
-        slow, fast = network(), network()
+    @pytest.mark.parametrize("floor", [None, -0.75])
+    def test_all_ticks_at_once_are_those_one_by_one(self, floor: float | None) -> None:
+        slow, fast = network(floor=floor), network(floor=floor)
         assert torch.equal(one_by_one(slow, self.x, self.starts), at_once(fast, self.x, self.starts))
         for a, b in zip(neurons(slow), neurons(fast), strict=True):
             assert torch.equal(a.mem, b.mem), "the state that is left"
         again = torch.zeros_like(self.starts)
         assert torch.equal(one_by_one(slow, self.x, again), at_once(fast, self.x, again)), "and gone on from"
 
-    def test_the_gradient_is_that_of_snntorch(self) -> None:
-        slow, fast = network(), network()
+    @pytest.mark.parametrize("floor", [None, -0.75])
+    def test_the_gradient_is_that_of_snntorch(self, floor: float | None) -> None:
+        slow, fast = network(floor=floor), network(floor=floor)
         weight = torch.randn((6, 5, 4), generator=torch.Generator().manual_seed(3))
         (one_by_one(slow, self.x, self.starts) * weight).sum().backward()  # type: ignore[no-untyped-call]
         (at_once(fast, self.x, self.starts) * weight).sum().backward()  # type: ignore[no-untyped-call]
@@ -100,6 +104,17 @@ class TestScan:
             assert b.grad is not None
             assert a.grad.abs().max() > 0, f"{name}: an equality of zeros proves little"
             assert torch.allclose(a.grad, b.grad, rtol=1e-3, atol=1e-4 * float(a.grad.abs().max())), name
+
+    def test_the_floor_changes_nothing_where_it_is_not_reached(self) -> None:
+        found = []
+        for floor in (None, -math.inf, -0.75):
+            module = network(floor=floor)
+            out = at_once(module, self.x, self.starts)
+            torch.autograd.backward(out.square().sum())
+            found.append([out, *(part.grad for part in module.parameters())])
+        free, bottomless, bounded = found
+        assert all(torch.equal(a, b) for a, b in zip(free, bottomless, strict=True))
+        assert not any(torch.equal(a, b) for a, b in zip(free, bounded, strict=True))
 
     def test_afterwards_the_module_is_as_it_was(self) -> None:
         module = network()

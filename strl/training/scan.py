@@ -2,8 +2,7 @@
 
 Where nothing flows back within a network, a layer needs nothing of the ones after it. So linear layers take
 all ticks of a window in one product, and only the neurons go through them one by one, in compiled loops: the
-numbers are those of tick by tick, an order of magnitude sooner, but where a potential would leave the chip's
-register (``ChipLeaky.floor``): here it goes on. Only training sees this; module, network and chip have it.
+numbers are those of tick by tick, an order of magnitude sooner.
 """
 
 from __future__ import annotations
@@ -71,6 +70,7 @@ def _leaky(layer: ChipLeaky, starts: Tensor, ticks: int, rest: int) -> Any:
             starts,
             float(layer.threshold),
             layer.grain,
+            layer.floor,
             layer.silent,
             layer.resets,
             ticks,
@@ -102,6 +102,7 @@ class _Scan(torch.autograd.Function):
         starts: Tensor,
         threshold: float,
         grain: float,
+        floor: float,
         silent: bool,
         resets: bool,
         ticks: int,
@@ -118,6 +119,7 @@ class _Scan(torch.autograd.Function):
             starts.numpy(),
             np.float32(threshold),
             np.float32(grain),
+            np.float32(floor),
             silent,
             resets,
             ticks,
@@ -127,14 +129,14 @@ class _Scan(torch.autograd.Function):
             out.numpy(),
         )
         ctx.save_for_backward(kept, full, retention.detach(), rested, starts)
-        ctx.rest = (threshold, silent, resets, ticks, rest)
+        ctx.rest = (threshold, floor, silent, resets, ticks, rest)
         ctx.mark_non_differentiable(last)
         return out, last
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> Any:
         kept, full, retention, rested, starts = ctx.saved_tensors
-        threshold, silent, resets, ticks, rest = ctx.rest
+        threshold, floor, silent, resets, ticks, rest = ctx.rest
         into = torch.empty_like(full)
         of_retention = torch.zeros_like(retention)
         # Of the quiet ticks together: d(r^n v)/dr = n r^(n−1) v.
@@ -148,13 +150,14 @@ class _Scan(torch.autograd.Function):
             slope.contiguous().numpy(),
             starts.numpy(),
             np.float32(threshold),
+            np.float32(floor),
             silent,
             resets,
             ticks,
             into.numpy(),
             of_retention.numpy(),
         )
-        return into, of_retention, *(None,) * 8
+        return into, of_retention, *(None,) * 9
 
 
 @_compiled
@@ -165,6 +168,7 @@ def _forward(
     starts: Array,
     threshold: Any,
     grain: Any,
+    floor: Any,
     silent: bool,
     resets: bool,
     ticks: int,
@@ -173,7 +177,10 @@ def _forward(
     full: Array,
     out: Array,
 ) -> None:
-    """``v`` is the state before the first tick, and afterwards the one after the last rest."""
+    """``v`` is the state before the first tick, and afterwards the one after the last rest.
+
+    ``full`` is what potentials would be without the floor, so that the way back knows who is below.
+    """
     one, zero = np.float32(1), np.float32(0)
     for k in range(x.shape[0]):
         first, final = k % ticks == 0, k % ticks == ticks - 1
@@ -182,8 +189,9 @@ def _forward(
             for n in range(x.shape[2]):
                 previous = zero if forget else v[lane, n]
                 kept[k, lane, n] = previous
-                potential = np.trunc(retention[n] * previous / grain) * grain + x[k, lane, n]
-                full[k, lane, n] = potential
+                free = np.trunc(retention[n] * previous / grain) * grain + x[k, lane, n]
+                full[k, lane, n] = free
+                potential = floor if free < floor else free
                 spike = one if potential - threshold > zero and not silent else zero
                 after = potential * (one - spike) if resets else potential
                 out[k, lane, n] = potential if silent else spike
@@ -200,13 +208,14 @@ def _backward(
     slope: Array,
     starts: Array,
     threshold: Any,
+    floor: Any,
     silent: bool,
     resets: bool,
     ticks: int,
     into: Array,
     of_retention: Array,
 ) -> None:
-    """The surrogate of a spike is snnTorch's arctan, of its reset too."""
+    """The surrogate of a spike is snnTorch's arctan, of its reset too; below the floor there is none."""
     one, zero, pi = np.float32(1), np.float32(0), np.float32(np.pi)
     lanes, size = grad.shape[1], grad.shape[2]
     ahead = np.zeros((lanes, size), np.float32)  # of the state after tick k
@@ -215,7 +224,8 @@ def _backward(
         for lane in range(lanes):
             forget = zero if first and starts[k // ticks, lane] else one
             for n in range(size):
-                potential, later = full[k, lane, n], ahead[lane, n]
+                free, later = full[k, lane, n], ahead[lane, n]
+                potential = floor if free < floor else free
                 off = potential - threshold
                 spike = one if off > zero and not silent else zero
                 if final:
@@ -228,6 +238,8 @@ def _backward(
                     surrogate = one / (one + (pi * off) ** 2)
                     kept_on = one - spike - potential * surrogate if resets else one
                     current = grad[k, lane, n] * surrogate + later * kept_on
+                if free < floor:
+                    current = zero
                 into[k, lane, n] = current
                 of_retention[n] += current * kept[k, lane, n]
                 ahead[lane, n] = current * retention[n] * forget
