@@ -52,6 +52,16 @@ def test_return_to_go_is_the_target_less_every_reward() -> None:
     assert env.reset(seed=0)[0][-2:].tolist() == [0.0, 500.0]
 
 
+def test_time_goes_from_0_to_1_and_stays() -> None:
+    env = made(of="CartPole-v1", action=False, target=500.0, time=2)
+    assert env.observation_space.low[-1] == 0
+    assert env.observation_space.high[-1] == 1
+    assert env.reset(seed=0)[0][-2:].tolist() == [500.0, 0.0]
+    assert [env.step(0)[0][-1].item() for _ in range(3)] == [0.5, 1.0, 1.0]
+    assert env.reset(seed=0)[0][-1] == 0
+    assert made(of="CartPole-v1").observation_space.shape == (4 + 2,)
+
+
 def test_actions_of_a_box_are_seen_as_they_are() -> None:
     env = made(of="Pendulum-v1", hide=(2,))
     assert env.reset(seed=0)[0][2:].tolist() == [0.0]
@@ -63,6 +73,8 @@ def test_actions_of_a_box_are_seen_as_they_are() -> None:
     ("kwargs", "message"),
     [
         ({"of": "CartPole-v1", "hide": (4,)}, "features are 0..3"),
+        ({"of": "CartPole-v1", "time": 0}, "time = 0"),
+        ({"of": "CartPole-v1", "time": 0.5}, r"time = 0\.5"),
         ({"of": "FrozenLake-v1"}, "must be a Box"),
         ({"of": "NoSuch-v1"}, "NoSuch"),
         ({}, "of"),

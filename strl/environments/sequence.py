@@ -1,7 +1,9 @@
-"""An environment as a policy over sequences sees it: state, last action, reward, return to go.
+"""An environment as a policy over sequences sees it: state, last action, reward, return to go, time.
 
-The last action and the rewards are made part of the observation, so that every codec, backend and library
-that takes a Box takes them, and nothing about a policy's memory is hidden in the loop around it.
+The last action, the rewards and the time are made part of the observation, so that every codec, backend and
+library that takes a Box takes them, and nothing about a policy's memory is hidden in the loop around it. So
+the time step's encoding e_t, which STRL (arXiv 2505.14533) looks up in a table of as many rows as an episode
+may have steps, is here one feature, and its column of the embedding's weights: linear in t, a channel each.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ Observation = NDArray[np.float32]
 
 
 class Sequence(gymnasium.Wrapper[Observation, Any, Any, Any]):
-    """Observations [features kept, last action, last reward, return to go], flat.
+    """Observations [features kept, last action, last reward, return to go, time], flat.
 
     The last action is one-hot for Discrete actions (all zero before the first), else the action itself. What
     the environment itself observed stands in ``info["state"]``, for experts and for nobody else.
@@ -28,9 +30,10 @@ class Sequence(gymnasium.Wrapper[Observation, Any, Any, Any]):
         hide: features of the flat observation that are left out.
         action, reward: whether the last one is observed.
         target: return to go at the start, less every reward since; ``None`` leaves it out.
+        time: steps after which the time, 0 at first, has come to 1, where it stays; ``None`` leaves it out.
 
     Raises:
-        ValueError: spaces or features that do not fit.
+        ValueError: spaces, features or a number of steps that do not fit.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Sequence(gymnasium.Wrapper[Observation, Any, Any, Any]):
         action: bool = True,
         reward: bool = False,
         target: float | None = None,
+        time: int | None = None,
     ) -> None:
         super().__init__(env)
         seen, acted = env.observation_space, env.action_space
@@ -51,11 +55,14 @@ class Sequence(gymnasium.Wrapper[Observation, Any, Any, Any]):
         size = int(np.prod(seen.shape))
         if not set(hide) <= set(range(size)):
             raise ValueError(f"hide = {list(hide)}, features are 0..{size - 1}")
+        if time is not None and (isinstance(time, bool) or not isinstance(time, int) or time < 1):
+            raise ValueError(f"time = {time!r}, must be a number of steps, at least 1")
         self._kept = [k for k in range(size) if k not in set(hide)]
         self._first = int(acted.start) if isinstance(acted, spaces.Discrete) else 0
         self._choices = int(acted.n) if isinstance(acted, spaces.Discrete) else 0
-        self._parts = (action, reward, target is not None)
+        self._parts = (action, reward, target is not None, time is not None)
         self._target = 0.0 if target is None else float(target)
+        self._time = time or 1
         low, high = self._bounds(seen, acted)
         self.observation_space = spaces.Box(low, high, dtype=np.float32)
 
@@ -63,18 +70,19 @@ class Sequence(gymnasium.Wrapper[Observation, Any, Any, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         state, info = self.env.reset(seed=seed, options=options)
-        self._to_go = self._target
+        self._to_go, self._steps = self._target, 0
         return self._observation(state, None, 0.0), {**info, "state": state}
 
     def step(self, action: Any) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
         state, reward, ended, cut, info = self.env.step(action)
         self._to_go -= float(reward)
+        self._steps += 1
         return self._observation(state, action, float(reward)), reward, ended, cut, {**info, "state": state}
 
     def _bounds(
         self, seen: spaces.Box, acted: spaces.Discrete | spaces.Box
     ) -> tuple[Observation, Observation]:
-        action, reward, to_go = self._parts
+        action, reward, to_go, time = self._parts
         lows, highs = [seen.low.ravel()[self._kept]], [seen.high.ravel()[self._kept]]
         if action:
             one_hot = np.zeros(self._choices), np.ones(self._choices)
@@ -84,10 +92,13 @@ class Sequence(gymnasium.Wrapper[Observation, Any, Any, Any]):
         unbounded = [np.inf] * (reward + to_go)
         lows.append(-np.array(unbounded))
         highs.append(np.array(unbounded))
+        if time:
+            lows.append(np.zeros(1))
+            highs.append(np.ones(1))
         return np.concatenate(lows).astype(np.float32), np.concatenate(highs).astype(np.float32)
 
     def _observation(self, state: Any, action: Any, reward: float) -> Observation:
-        with_action, with_reward, with_to_go = self._parts
+        with_action, with_reward, with_to_go, with_time = self._parts
         parts = [np.ravel(state)[self._kept]]
         if with_action:
             parts.append(self._last(action))
@@ -95,6 +106,8 @@ class Sequence(gymnasium.Wrapper[Observation, Any, Any, Any]):
             parts.append(np.array([reward]))
         if with_to_go:
             parts.append(np.array([self._to_go]))
+        if with_time:
+            parts.append(np.array([min(1.0, self._steps / self._time)]))
         return np.concatenate(parts).astype(np.float32)
 
     def _last(self, action: Any) -> NDArray[np.float64]:
@@ -114,8 +127,9 @@ def sequence(
     action: bool = True,
     reward: bool = False,
     target: float | None = None,
+    time: int | None = None,
     **kwargs: Any,
 ) -> Sequence:
     """``gymnasium.make(of, **kwargs)`` as a ``Sequence``; what ``strl/Sequence-v0`` makes."""
     env = gymnasium.make(of, disable_env_checker=True, **kwargs)
-    return Sequence(env, hide=hide, action=action, reward=reward, target=target)
+    return Sequence(env, hide=hide, action=action, reward=reward, target=target, time=time)
