@@ -213,13 +213,11 @@ def test_actions_of_real_numbers_are_the_networks() -> None:
 
 
 class TestConfiguration:
-    def test_what_was_kept_before_there_was_a_choice_is_streaming(self) -> None:
-        config = TransformerConfig(inputs=2, outputs=2, width=8, hidden=8)
-        new = ("attention", "heads", "context", "ticks", "position")
-        old = {name: value for name, value in config.to_dict().items() if name not in new}
-        module = architectures.build({"kind": "transformer", **old})
-        assert module.config == config
-        assert config.attention == "streaming"
+    def test_what_does_not_say_its_attention_is_refused(self) -> None:
+        described = TransformerConfig(inputs=2, outputs=2, width=8, hidden=8).to_dict()
+        del described["attention"]
+        with pytest.raises(ModelError, match="does not say attention"):
+            architectures.build({"kind": "transformer", **described})
 
     def test_a_checkpoint_keeps_the_choice(self, tmp_path: Path) -> None:
         policy = placed()

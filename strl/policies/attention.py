@@ -3,7 +3,7 @@
 One call is one tick of the newest token; a token is a decision. Q, K and V are neurons behind weights. SN are
 neurons too; what they sum is kept from token to token here alone, see ``TransformerConfig.beta_limit``.
 
-    streaming   Q ⊙ SN(Σ rⁿ K ⊙ V)          over all tokens so far, n ticks ago, r learned for each channel
+    streaming   Q ⊙ SN(Σ rⁿ W(K ⊙ V))       over all tokens so far, n ticks ago, r learned for each channel
     sdsa        Q ⊙ SN(Σ K ⊙ V)             Spike-driven Transformer, arXiv 2307.01694
     ssa         SN((Q Kᵀ) V · 0.125)        Spikformer, arXiv 2209.15425
     a2os2a      SN(Q Kᵀ V)                  arXiv 2503.00226: K = ReLU, V of −1, 0 and 1, no scale
@@ -19,7 +19,8 @@ whatever K is, and what has been computed is not computed again.
 
 The sum of streaming is a current, which a spike does not reset: it can be asked in every tick, and asking
 does not change it. Potentials that were reset held next to nothing: trained so that only they could remember,
-a policy in CartPole without velocities reached 113 instead of 500.
+a policy in CartPole without velocities reached 113 instead of 500. W, learned and the identity at first, lets
+what is new take away from what was: without it a sign in a maze was forgotten no sooner than its decay.
 
 Where a token stands in time: streaming has it in that decay, one rate a channel. A window may learn what
 a channel is worth k tokens ago (``position``; P of DSFormer's Q ⊙ P (K ⊙ V), constant along diagonals), K
@@ -47,11 +48,12 @@ AttentionName = Literal["streaming", "sdsa", "ssa", "a2os2a", "sasa"]
 ON_CHIP: tuple[AttentionName, ...] = ("streaming", "sdsa")
 REACH = 62
 """Ticks that a synapse can hold a spike back beyond the one that each takes."""
-MEMORY_THRESHOLD = 2.0
-"""Spikes: one AND is not yet a memory."""
-MEMORY_MOST = 1 - 4 / 4096
-MEMORY_SCALE = 2.0**6
-"""Chip units of a spike in a sum: 1024 of them, the most that retention lets add up, fit its register."""
+MEMORY_THRESHOLDS = (1.0, 1.375, 1.75, 2.5, 3.25, 4.5, 6.0, 8.0)
+"""Of neighbouring channels, so that how much is in a sum can be told."""
+MEMORY_MOST = 1 - 8 / 4096
+MEMORY_SCALE = 2.0**3
+"""Chip units of a spike in a sum: weights are eighths, and 32 times 512, what such retention makes of a row of W
+whose weights add up to 32 and that spikes in every tick, fit a register."""
 SSA_SCALE = 0.125
 POOLED = 2
 """Neighbouring tokens of which ``sasa`` keeps the greatest."""
@@ -142,9 +144,14 @@ class Streaming(nn.Module):
         self.query_in, self.key_in, self.value_in = (_projection(config) for _ in range(3))
         self.query, self.key, self.value = (neurons(config) for _ in range(3))
         self.bind, self.ask = Product(), Product()
+        self.memory_in = ChipLinear(
+            width, width, bias=False, weight_bits=config.weight_bits, scale=MEMORY_SCALE
+        )
+        with torch.no_grad():
+            self.memory_in.weight.mul_(0.5).add_(torch.eye(width))
         self.memory = ChipLeaky(
             torch.linspace(*config.memory, width),
-            MEMORY_THRESHOLD,
+            torch.tensor(MEMORY_THRESHOLDS).repeat(width)[:width],
             learn_beta=True,
             resets=False,
             most=MEMORY_MOST,
@@ -155,7 +162,7 @@ class Streaming(nn.Module):
     def forward(self, spikes: Tensor) -> Tensor:
         query = self.query(self.query_in(spikes))
         key, value = self.key(self.key_in(spikes)), self.value(self.value_in(spikes))
-        memory = self.memory(self.bind(key, value))
+        memory = self.memory(self.memory_in(self.bind(key, value)))
         added: Tensor = self.out(self.ask(query, memory))
         return added
 

@@ -86,7 +86,7 @@ class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
     Args:
         beta: retention, one value or one a neuron; learned where ``learn_beta``.
         most: that ``beta`` counts as, however great it is learned to be.
-        threshold: a multiple of 1 / scale.
+        threshold: one value or one a neuron, multiples of 1 / scale.
         silent: never spikes nor resets: a membrane to read.
         resets: False leaves the potential alone when it spikes: a trace that is compared, and on the chip a
             synaptic current.
@@ -97,7 +97,7 @@ class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
     def __init__(
         self,
         beta: Any,
-        threshold: float = 1.0,
+        threshold: Any = 1.0,
         *,
         learn_beta: bool = False,
         silent: bool = False,

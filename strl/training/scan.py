@@ -68,7 +68,7 @@ def _leaky(layer: ChipLeaky, starts: Tensor, ticks: int, rest: int) -> Any:
             retention,
             before,
             starts,
-            float(layer.threshold),
+            layer.threshold.detach().expand(x.shape[2]),
             layer.grain,
             layer.floor,
             layer.silent,
@@ -100,7 +100,7 @@ class _Scan(torch.autograd.Function):
         retention: Tensor,
         before: Tensor,
         starts: Tensor,
-        threshold: float,
+        threshold: Tensor,
         grain: float,
         floor: float,
         silent: bool,
@@ -117,7 +117,7 @@ class _Scan(torch.autograd.Function):
             retention.detach().contiguous().numpy(),
             rested.contiguous().numpy(),
             starts.numpy(),
-            np.float32(threshold),
+            threshold.contiguous().numpy(),
             np.float32(grain),
             np.float32(floor),
             silent,
@@ -128,15 +128,15 @@ class _Scan(torch.autograd.Function):
             full.numpy(),
             out.numpy(),
         )
-        ctx.save_for_backward(kept, full, retention.detach(), rested, starts)
-        ctx.rest = (threshold, floor, silent, resets, ticks, rest)
+        ctx.save_for_backward(kept, full, retention.detach(), rested, starts, threshold)
+        ctx.rest = (floor, silent, resets, ticks, rest)
         ctx.mark_non_differentiable(last)
         return out, last
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> Any:
-        kept, full, retention, rested, starts = ctx.saved_tensors
-        threshold, floor, silent, resets, ticks, rest = ctx.rest
+        kept, full, retention, rested, starts, threshold = ctx.saved_tensors
+        floor, silent, resets, ticks, rest = ctx.rest
         into = torch.empty_like(full)
         of_retention = torch.zeros_like(retention)
         # Of the quiet ticks together: d(r^n v)/dr = n r^(n−1) v.
@@ -149,7 +149,7 @@ class _Scan(torch.autograd.Function):
             rested.contiguous().numpy(),
             slope.contiguous().numpy(),
             starts.numpy(),
-            np.float32(threshold),
+            threshold.contiguous().numpy(),
             np.float32(floor),
             silent,
             resets,
@@ -166,7 +166,7 @@ def _forward(
     retention: Array,
     rested: Array,
     starts: Array,
-    threshold: Any,
+    threshold: Array,
     grain: Any,
     floor: Any,
     silent: bool,
@@ -192,7 +192,7 @@ def _forward(
                 free = np.trunc(retention[n] * previous / grain) * grain + x[k, lane, n]
                 full[k, lane, n] = free
                 potential = floor if free < floor else free
-                spike = one if potential - threshold > zero and not silent else zero
+                spike = one if potential - threshold[n] > zero and not silent else zero
                 after = potential * (one - spike) if resets else potential
                 out[k, lane, n] = potential if silent else spike
                 v[lane, n] = np.trunc(after * rested[n] / grain) * grain if final else after
@@ -207,7 +207,7 @@ def _backward(
     rested: Array,
     slope: Array,
     starts: Array,
-    threshold: Any,
+    threshold: Array,
     floor: Any,
     silent: bool,
     resets: bool,
@@ -226,7 +226,7 @@ def _backward(
             for n in range(size):
                 free, later = full[k, lane, n], ahead[lane, n]
                 potential = floor if free < floor else free
-                off = potential - threshold
+                off = potential - threshold[n]
                 spike = one if off > zero and not silent else zero
                 if final:
                     after = potential * (one - spike) if resets else potential
