@@ -153,7 +153,7 @@ def _of_the_chip(node: LIF) -> nn.Module:
     threshold = _tensor(1.0 if node.silent else node.threshold)
     scale = 1.0 / (64.0 * node.grain)
     resets = node.reset != "none"
-    return ChipLeaky(_tensor(node.beta), threshold, silent=node.silent, resets=resets, scale=scale)  # type: ignore[arg-type]
+    return ChipLeaky(_tensor(node.beta), threshold, silent=node.silent, resets=resets, scale=scale)
 
 
 @composer(Winner)
