@@ -68,7 +68,7 @@ class TransformerConfig:
     blocks: int = 1
     beta: float = 0.5
     beta_limit: float = 0.5
-    memory: tuple[float, float] = (0.8, 0.99)
+    memory: tuple[float, float] = (0.8, 0.998)
     readout_beta: float = 0.5
     weight_bits: int = 8
     input_unit: float = 1.0

@@ -38,7 +38,8 @@ class Imitation:
         batch: decisions in each.
         rate: of Adam, falling to a tenth along a half cosine.
         noise: share of random actions while the expert acts, so that it is seen to recover.
-        spike_cost: loss per mean spike a hidden neuron and tick; more of it, fewer spikes.
+        spike_cost: loss per mean spike a hidden neuron and tick; more of it, fewer spikes. Students with memory
+            reach it half-way.
         episodes: validation episodes a round.
     """
 
@@ -162,9 +163,13 @@ class Run:
         late = np.mean(figures[len(figures) // 2 :], axis=0)
         return dict(zip(("loss", "agreement", "rate"), late.tolist(), strict=True))
 
+    def _part(self, update: int) -> float:
+        """How much of the training is over before this update of this round, 0 to 1."""
+        return (self.done + update / self.options.updates) / (self.options.rounds + 1)
+
     def _slow_down(self, update: int) -> None:
         """The rate of this update of this round."""
-        part = (self.done + update / self.options.updates) / (self.options.rounds + 1)
+        part = self._part(update)
         for group in self.optimiser.param_groups:
             group["lr"] = self.options.rate * (0.1 + 0.45 * (1 + math.cos(math.pi * part)))
 

@@ -73,7 +73,7 @@ class MazeTraining:
     context: int = 4
     position: bool = False
     beta_limit: float = 0.5
-    memory: tuple[float, float] = (0.8, 0.99)
+    memory: tuple[float, float] = (0.8, 0.998)
     seed: int = 0
     after: str | None = None
     offline: Offline = field(default_factory=Offline)

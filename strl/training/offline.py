@@ -35,7 +35,7 @@ class Offline:
         lanes: windows in each.
         window: decisions of a window.
         rate: of Adam, falling to a hundredth along a half cosine.
-        spike_cost: loss per mean spike a neuron and tick.
+        spike_cost: loss per mean spike a neuron and tick, reached half-way.
         every: updates between two lines of the log and two states that a run can go on from.
     """
 
@@ -139,7 +139,8 @@ class OfflineRun:
         readout, rate = self.learner.read(window["observations"], window["starts"])
         answers = torch.from_numpy(window["answers"])
         loss = nn.functional.cross_entropy(readout.flatten(0, 1), answers.flatten())
-        torch.autograd.backward(loss + options.spike_cost * rate)
+        price = options.spike_cost * min(1.0, 2 * self.done / options.updates)  # see SequenceRun
+        torch.autograd.backward(loss + price * rate)
         torch.nn.utils.clip_grad_norm_(self.learner.module.parameters(), 1.0)
         self.optimiser.step()
         right = readout.detach().argmax(2) == answers

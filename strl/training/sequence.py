@@ -154,7 +154,9 @@ class SequenceRun(Run):
             at = slice(part * WINDOW, (part + 1) * WINDOW)
             self.optimiser.zero_grad()
             loss, agreement, rate = self._window({name: value[at, lanes] for name, value in seen.items()})
-            torch.autograd.backward(loss + options.spike_cost * rate)
+            # Charged before they are of use, the spikes of an attention fall silent for good.
+            price = options.spike_cost * min(1.0, 2 * self._part(update))
+            torch.autograd.backward(loss + price * rate)
             torch.nn.utils.clip_grad_norm_(self.student.module.parameters(), 1.0)
             self.optimiser.step()
             figures.append((loss.item(), agreement, rate.item()))

@@ -75,7 +75,7 @@ class SequenceTraining:
     context: int = 4
     position: bool = False
     beta_limit: float = 0.5
-    memory: tuple[float, float] = (0.8, 0.99)
+    memory: tuple[float, float] = (0.8, 0.998)
     seed: int = 0
     expert_steps: int | None = None
     imitation: Imitation = field(
