@@ -293,7 +293,6 @@ def one_by_one(module: SpikingTransformer, x: Tensor, starts: Tensor) -> Tensor:
     [
         (["--policy", "mlp", "--env", "CartPole-v1", "--attention", "sdsa"], "for --policy transformer"),
         (["--policy", "transformer", "--env", "CartPole-v1", "--attention", "sdas"], "did you mean 'sdsa'"),
-        (["--policy", "transformer", "--env", "strl/Maze-v0", "--context", "4"], "streaming attention"),
         (["--policy", "transformer", "--env", "CartPole-v1", "--position"], "position is of a window"),
     ],
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from strl.training.train import Trained
 
 OF_ALL = ("hidden", "ticks", "expert_steps")
-OF_ATTENTION = ("attention", "heads", "context", "position")
+OF_ATTENTION = ("attention", "heads", "context", "position", "beta_limit")
 OF_ONE: Mapping[str, tuple[str, ...]] = {
     "mlp": ("encoder", "encoder_option", "neuron", "alpha", "beta", "readout"),
     "transformer": ("width", "blocks", "weight_bits", "teacher", *OF_ATTENTION),
@@ -52,6 +52,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         default=None,
         help="a window learns what each of its decisions is worth",
+    )
+    parser.add_argument(
+        "--beta-limit",
+        type=float,
+        metavar="B",
+        help="most that neurons outside attention retain a tick: 0.5 (default) forgets between decisions",
     )
     parser.add_argument("--encoder", metavar="KIND", help="direct, rate, latency, population or sign-split")
     parser.add_argument(
@@ -113,8 +119,6 @@ def _check_transformer(env: str, given: dict[str, Any], imitation: Mapping[str, 
         return
     for name in {"teacher", "expert_steps", "rounds"} & {*given, *imitation}:
         raise UsageError(f"--{name.replace('_', '-')}: {env} is learned from data of an optimal expert")
-    for name in {*OF_ATTENTION} & {*given}:
-        raise UsageError(f"--{name}: {env} is learned with streaming attention")
 
 
 def _widths(text: str) -> tuple[int, ...]:
