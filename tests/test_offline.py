@@ -50,7 +50,7 @@ def network(seed: int = 0, *, floor: float | None = None) -> SpikingTransformer:
             if parameter.ndim == 2:
                 parameter.mul_(3)
         for part in neurons(module):
-            part.threshold.fill_(0.5 if part.threshold < 2 else 1.5)  # of memories above one spike
+            part.threshold.fill_(0.5 if part.resets else 1.5)  # of memories above one spike
             part.floor = part.floor if floor is None else floor
     return module
 
@@ -173,10 +173,12 @@ class TestTraining:
         assert main([*start, "--rounds", "3"]) == 2
         assert "--rounds: strl/Maze-v0 is learned from data" in capsys.readouterr().err
 
-    def test_an_interrupted_run_ends_as_a_whole_one(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("norm", [False, True])
+    def test_an_interrupted_run_ends_as_a_whole_one(self, norm: bool, tmp_path: Path) -> None:
+        options = replace(SMALL, norm=norm)
         data = collected(SMALL.env, TRAINING_MAZES[:20])
         whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
-        train_maze(SMALL, whole, episodes=lambda: data)
+        train_maze(options, whole, episodes=lambda: data)
 
         class Stop(Exception):
             pass
@@ -190,18 +192,20 @@ class TestTraining:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("strl.training.offline.Stream", Breaking)
             with pytest.raises(Stop):
-                train_maze(SMALL, broken, episodes=lambda: data)
+                train_maze(options, broken, episodes=lambda: data)
         assert not broken.exists()
-        train_maze(SMALL, broken, episodes=lambda: data)
+        train_maze(options, broken, episodes=lambda: data)
         a, b = (load(path).policy.module.state_dict() for path in (whole, broken))
         assert all(torch.equal(a[name], b[name]) for name in a)
 
-    def test_four_bits_go_on_from_eight(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("norm", [False, True])
+    def test_four_bits_go_on_from_eight(self, norm: bool, tmp_path: Path) -> None:
         first = tmp_path / "first.safetensors"
         data = collected(SMALL.env, TRAINING_MAZES[:20])
-        train_maze(SMALL, first, episodes=lambda: data)
+        options = replace(SMALL, norm=norm)
+        train_maze(options, first, episodes=lambda: data)
         still = replace(SMALL.offline, updates=1, rate=0.0)
-        tuned = replace(SMALL, weight_bits=4, after=str(first), offline=still)
+        tuned = replace(options, weight_bits=4, after=str(first), offline=still)
         train_maze(tuned, tmp_path / "tuned.safetensors", episodes=lambda: data)
         before, after = load(first).policy, load(tmp_path / "tuned.safetensors").policy
         assert (before.weight_bits, after.weight_bits) == (None, 4)

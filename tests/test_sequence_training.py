@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 
+from strl.errors import UsageError
 from strl.policies.checkpoint import load
+from strl.policies.transformer import retentions
 from strl.training import sequence
 from strl.training import transformer as transformers
 from strl.training.sequence import SequenceStudent
@@ -27,7 +32,7 @@ def tiny(**given: Any) -> SequenceTraining:
 
 @pytest.fixture
 def student() -> SequenceStudent:
-    return SequenceStudent(transformer())
+    return SequenceStudent(transformer(**retentions(1.0)))
 
 
 class TestStudent:
@@ -61,14 +66,15 @@ class TestStudent:
             assert not torch.equal(on[0], new[0])
 
 
+@pytest.mark.parametrize("norm", [False, True])
 def test_a_run_repeats_and_an_interrupted_one_ends_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    norm: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [tmp_path / name / "policy.safetensors" for name in "ab"]
     for path in paths:
         path.parent.mkdir()
     monkeypatch.setattr(transformers, "_RANGE_STEPS", 100)
-    train_transformer(tiny(), paths[0], command="x")
+    train_transformer(tiny(norm=norm), paths[0], command="x")
     learn = sequence.SequenceRun._learn
 
     def interrupted(run: sequence.SequenceRun) -> Any:
@@ -78,9 +84,9 @@ def test_a_run_repeats_and_an_interrupted_one_ends_the_same(
 
     monkeypatch.setattr(sequence.SequenceRun, "_learn", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train_transformer(tiny(), paths[1], command="x")
+        train_transformer(tiny(norm=norm), paths[1], command="x")
     monkeypatch.setattr(sequence.SequenceRun, "_learn", learn)
-    train_transformer(tiny(), paths[1], command="x")
+    train_transformer(tiny(norm=norm), paths[1], command="x")
     assert paths[0].read_bytes() == paths[1].read_bytes()
     policy = load(paths[0]).policy
     assert policy.semantics.state == "carry"
@@ -100,3 +106,38 @@ def test_an_optimiser_that_is_charged_for_spikes_sends_fewer(student: SequenceSt
         optimiser.step()
         rates.append(rate.item())
     assert rates[-1] < 0.9 * rates[0]
+
+
+@pytest.fixture
+def timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An environment as whoever needs other options than ours registers it, by the name it has then."""
+    kwargs = {"of": "CartPole-v1", "hide": (1, 3), "time": 500}
+    entry = "strl.environments.sequence:sequence"
+    (tmp_path / "timed.py").write_text(
+        f"import gymnasium\ngymnasium.register('Timed-v0', entry_point={entry!r}, kwargs={kwargs!r})\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "timed:Timed-v0"
+    gymnasium.registry.pop("Timed-v0", None)
+    sys.modules.pop("timed", None)
+
+
+@pytest.mark.parametrize("teacher", ["CartPole-v1", None])
+def test_the_expert_sees_what_its_own_environment_shows(
+    teacher: str | None, timed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transformers, "_RANGE_STEPS", 100)
+    monkeypatch.setattr(transformers, "TEST_SEEDS", range(3))
+    given = {"width": 8, "hidden": 8, "expert_steps": 256, "teacher": teacher}
+    train_transformer(configure_sequence(timed, given=given, imitation=TINY), tmp_path / "p.safetensors")
+    policy = load(tmp_path / "p.safetensors").policy
+    assert policy.module.config.inputs == 5
+    assert policy.semantics.environment.id == timed
+    assert policy.semantics.encoder["high"][-1] <= 1
+
+
+def test_a_teacher_that_the_environment_cannot_tell_enough_is_refused(timed: str, tmp_path: Path) -> None:
+    options = configure_sequence(timed, given={"teacher": "Acrobot-v1"}, imitation=TINY)
+    with pytest.raises(UsageError, match=r"expert sees \(6,\), timed:Timed-v0 can tell it \(4,\)"):
+        train_transformer(options, tmp_path / "p.safetensors")
+    assert not list(tmp_path.glob("p.safetensors*"))

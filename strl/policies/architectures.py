@@ -25,6 +25,9 @@ ARCHITECTURES: Mapping[str, tuple[type[Any], type[Any]]] = {
     "transformer": (TransformerConfig, SpikingTransformer),
 }
 
+LATER: Mapping[str, Mapping[str, Any]] = {"transformer": {"norm": False}}
+"""Fields that came later, and what every checkpoint before them was."""
+
 
 def describe(module: nn.Module) -> dict[str, Any]:
     """The architecture of a module as plain data.
@@ -53,6 +56,7 @@ def build(described: Mapping[str, Any]) -> nn.Module:
     if kind not in ARCHITECTURES:
         raise ModelError(f"architecture {kind!r} is unknown", hint=suggest(kind, ARCHITECTURES))
     config, module = ARCHITECTURES[kind]
+    fields = {**LATER.get(kind, {}), **fields}
     missing = [field.name for field in dataclasses.fields(config) if field.name not in fields]
     if missing:  # a default of today need not be what it was trained with
         raise ModelError(

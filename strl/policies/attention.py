@@ -340,6 +340,21 @@ def neurons(config: TransformerConfig, size: int | None = None) -> ChipLeaky:
     return ChipLeaky(beta, learn_beta=True, most=config.beta_limit, scale=config.scale)
 
 
+def linear(
+    config: TransformerConfig, inputs: int, outputs: int, *, bias: bool = True, unit: float = 1.0
+) -> ChipLinear:
+    """Weights between its neurons, with a batch norm where it has one."""
+    return ChipLinear(
+        inputs,
+        outputs,
+        bias,
+        weight_bits=config.weight_bits,
+        unit=unit,
+        scale=config.scale,
+        norm=config.norm,
+    )
+
+
 def _projection(config: TransformerConfig) -> ChipLinear:
     return _square(config, 3.0, bias=False)
 
@@ -350,8 +365,7 @@ def _returning(config: TransformerConfig) -> ChipLinear:
 
 def _square(config: TransformerConfig, factor: float, *, bias: bool) -> ChipLinear:
     """Weights are ``factor`` times torch's at the start: queries then spike in 20 % of ticks, not in 2."""
-    width = config.width
-    layer = ChipLinear(width, width, bias=bias, weight_bits=config.weight_bits, scale=config.scale)
+    layer = linear(config, config.width, config.width, bias=bias)
     with torch.no_grad():
         layer.weight.mul_(factor)
     return layer

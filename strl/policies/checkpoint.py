@@ -171,9 +171,9 @@ def _whole(path: Path, size: int, length: int, table: Mapping[str, Any]) -> None
 
 
 def _learned(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """What training sets: parameters and thresholds. The other buffers follow from the architecture."""
-    thresholds = {n: b for n, b in module.named_buffers() if n.endswith(".threshold")}
-    return {**dict(module.named_parameters()), **thresholds}
+    """What training sets: parameters, thresholds, a norm's statistics. Other buffers follow from the rest."""
+    kept = {n: b for n, b in module.named_buffers() if n.split(".")[-1] in _KEPT}
+    return {**dict(module.named_parameters()), **kept}
 
 
 def _module(path: Path, architecture: dict[str, Any]) -> Any:
@@ -204,6 +204,8 @@ def _module(path: Path, architecture: dict[str, Any]) -> Any:
             )
         if not torch.isfinite(value).all():
             raise ModelError(f"{path}: tensor {name!r} holds a value that is not finite", hint=_DAMAGED)
+        if name.endswith(".running_var") and (value < 0).any():
+            raise ModelError(f"{path}: tensor {name!r} holds a negative variance", hint=_DAMAGED)
     module = build(architecture)
     with torch.no_grad():
         for name, parameter in _learned(module).items():
@@ -212,6 +214,7 @@ def _module(path: Path, architecture: dict[str, Any]) -> Any:
     return module
 
 
+_KEPT = ("threshold", "running_mean", "running_var")
 _FOREIGN = "is not a policy of strl's"
 _EXPECTED = "give what `strl train -o FILE` wrote, or a name from `strl policies`"
 _DAMAGED = "the file is damaged or was changed: get it again, or train again"

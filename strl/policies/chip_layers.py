@@ -18,6 +18,10 @@ SCALE = 2.0**11
 DECAY = 4096
 LEAST = 1 - 2**23
 """Where a potential's register ends, in units of its own; a spike keeps it from the other end."""
+MOMENTUM = 0.1
+"""Share of the newest batch in a norm's running statistics."""
+EPSILON = 1e-3
+"""Of a variance: weights of a channel that hardly ever gets a spike grow by a factor of 32 at most."""
 
 
 class ChipLinear(nn.Linear):
@@ -28,7 +32,13 @@ class ChipLinear(nn.Linear):
         weight_bits: 2..8; weights and biases are −m..m steps, m = 2^(weight_bits − 1) − 1.
         unit: what one step of its input is: 1 for spikes, an encoder's ``unit`` for its levels.
         scale: of the neurons that it leads to, see ``ChipLeaky``.
+        norm: batch norm (arXiv 1502.03167) of what it gives, whose shift ``bias`` then is. It is folded into
+            weights and biases before they are rounded: by the batch's mean and variance in training (as in
+            arXiv 1712.05877, section 3.2), else by the running ones. So a chip needs to know nothing of it.
     """
+
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(
         self,
@@ -39,24 +49,60 @@ class ChipLinear(nn.Linear):
         weight_bits: int = 8,
         unit: float = 1.0,
         scale: float = SCALE,
+        norm: bool = False,
     ) -> None:
-        super().__init__(inputs, outputs, bias=bias)
+        super().__init__(inputs, outputs, bias=bias or norm)
         self.weight_bits = weight_bits
         self.unit = unit
         self.scale = scale
+        self.norm = norm
+        if norm:
+            nn.init.zeros_(self.bias)
+            self.gain = nn.Parameter(torch.ones(outputs))
+            self.register_buffer("running_mean", torch.zeros(outputs))
+            self.register_buffer("running_var", torch.ones(outputs))
 
     def forward(self, input: Tensor) -> Tensor:
-        return nn.functional.linear(input, self.stored_weight, self.stored_bias)
+        by_batch = self.norm and self.training
+        weight, bias = self._numbers(*(self._seen(input) if by_batch else self._running))
+        return nn.functional.linear(input, weight, bias)
 
     @property
     def stored_weight(self) -> Tensor:
         """What the chip keeps of the weights, with their gradient."""
-        return self._stored(self.weight, self.unit)
+        return self._numbers(*self._running)[0]
 
     @property
     def stored_bias(self) -> Tensor | None:
         """The same of the biases."""
-        return None if self.bias is None else self._stored(self.bias, 1.0)
+        return self._numbers(*self._running)[1]
+
+    @property
+    def _running(self) -> tuple[Tensor, Tensor] | tuple[()]:
+        return (self.running_mean, self.running_var) if self.norm else ()
+
+    def _seen(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of each channel over a batch […, inputs], which the running ones follow."""
+        found = nn.functional.linear(x, self.weight).flatten(0, -2)
+        mean, variance = found.mean(0), found.var(0, correction=0)
+        with torch.no_grad():  # as torch's batch norm does, the running variance is the unbiased one
+            unbiased = variance * len(found) / max(1, len(found) - 1)
+            self.running_mean.lerp_(mean, MOMENTUM)
+            self.running_var.lerp_(unbiased, MOMENTUM)
+        return mean, variance
+
+    def _numbers(self, *statistics: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Weights and biases on the grid, after the norm of these statistics, if there is one."""
+        weight: Tensor = self.weight
+        bias: Tensor | None = self.bias
+        if statistics:
+            # In single precision whatever the module's is: what is then rounded must not depend on it.
+            mean, variance, gain, shift = (t.float() for t in (*statistics, self.gain, self.bias))
+            factor = gain / torch.sqrt(variance + EPSILON)
+            kind = weight.dtype
+            weight = (weight.float() * factor[:, None]).to(kind)
+            bias = (shift - mean * factor).to(kind)
+        return self._stored(weight, self.unit), None if bias is None else self._stored(bias, 1.0)
 
     def _stored(self, values: Tensor, unit: float) -> Tensor:
         return _stored(values, self.weight_bits, 1 / (self.scale * unit))

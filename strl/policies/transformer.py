@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from strl.errors import ModelError
-from strl.policies.attention import KINDS, AttentionName, neurons
+from strl.policies.attention import KINDS, AttentionName, linear, neurons
 from strl.policies.chip_layers import SCALE, ChipLeaky, ChipLinear
 from strl.policies.modules import Sum
 from strl.registry import suggest
@@ -59,6 +59,8 @@ class TransformerConfig:
         context: K, decisions that an attention with a window sees; ``streaming`` has none.
         ticks: of a decision that are driven, ``depth`` quiet ones after them; a window goes by their sum.
         position: a window learns what each of its tokens is worth.
+        norm: a batch norm after every linear layer, folded into it, see ``ChipLinear``; but not after the last,
+            and not before streaming's sums, which would add up its shifts.
     """
 
     inputs: int
@@ -77,6 +79,7 @@ class TransformerConfig:
     context: int = 4
     ticks: int = 4
     position: bool = False
+    norm: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "memory", tuple(self.memory))
@@ -111,8 +114,9 @@ class TransformerConfig:
             _whole(name, getattr(self, name), 1, most)
         if self.width % self.heads:
             raise ModelError(f"transformer: heads = {self.heads}, must divide the width {self.width}")
-        if not isinstance(self.position, bool):
-            raise ModelError(f"transformer: position = {self.position!r}, must be true or false")
+        for name in ("position", "norm"):
+            if not isinstance(getattr(self, name), bool):
+                raise ModelError(f"transformer: {name} = {getattr(self, name)!r}, must be true or false")
         if self.position and self.attention == "streaming":
             raise ModelError(
                 "transformer: position is of a window, and attention 'streaming' has none",
@@ -124,9 +128,10 @@ class TransformerConfig:
         """Chip units of one unit of current, see ``ChipLeaky``: less, the more synapses meet in a neuron.
 
         The stream must fit a register whatever spikes together, and its weights grow while it is trained: the
-        shipped ones leave a factor of 2 to 3 unused.
+        shipped ones leave a factor of 2 to 3 unused. A norm makes weights greater the rarer the spikes are
+        that they are for, hence half of it.
         """
-        meet = self.blocks * (self.width + self.hidden)
+        meet = self.blocks * (self.width + self.hidden) * (2 if self.norm else 1)
         return SCALE * 2.0 ** -max(0, math.ceil(math.log2(meet / MEET)))
 
     @property
@@ -149,14 +154,14 @@ class Block(nn.Module):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        width, bits = config.width, config.weight_bits
+        width, hidden = config.width, config.hidden
         self.token = neurons(config)
         self.attention = KINDS[config.attention](config)
         self.attended = Sum()
         self.up_in = neurons(config)
-        self.up = ChipLinear(width, config.hidden, weight_bits=bits, scale=config.scale)
-        self.hidden = neurons(config, config.hidden)
-        self.down = ChipLinear(config.hidden, width, weight_bits=bits, scale=config.scale)
+        self.up = linear(config, width, hidden)
+        self.hidden = neurons(config, hidden)
+        self.down = linear(config, hidden, width)
         self.transformed = Sum()
 
     def forward(self, stream: Tensor) -> Tensor:
@@ -175,13 +180,7 @@ class SpikingTransformer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
-        self.embed = ChipLinear(
-            config.inputs,
-            config.width,
-            weight_bits=config.weight_bits,
-            unit=config.input_unit,
-            scale=config.scale,
-        )
+        self.embed = linear(config, config.inputs, config.width, unit=config.input_unit)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.last = neurons(config)
         self.head = ChipLinear(config.width, config.outputs, weight_bits=config.weight_bits, scale=READ_SCALE)

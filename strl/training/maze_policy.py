@@ -53,7 +53,7 @@ class MazeTraining:
         env: ``strl/Maze-v0`` or ``strl/MazeSigns-v0``.
         ticks: T of a decision.
         precision, gain: of the direct encoder; with two bits a feature of 0 or 1 is one spike or none.
-        width, hidden, blocks, weight_bits, attention, heads, context, position, beta_limit, memory: see
+        width, hidden, blocks, weight_bits, attention, heads, context, position, norm, beta_limit, memory: see
             ``TransformerConfig``.
         seed: of everything but the data, which are the same for all.
         after: checkpoint whose weights are gone on from.
@@ -72,6 +72,7 @@ class MazeTraining:
     heads: int = 1
     context: int = 4
     position: bool = False
+    norm: bool = False
     beta_limit: float = 0.5
     memory: tuple[float, float] = (0.8, 0.998)
     seed: int = 0
@@ -155,6 +156,7 @@ def _policy(options: MazeTraining) -> SpikingPolicy:
         context=options.context,
         ticks=options.ticks,
         position=options.position,
+        norm=options.norm,
         memory=options.memory,
         **retentions(options.beta_limit),
         input_unit=encode.unit,
@@ -183,9 +185,7 @@ def _take_over(module: SpikingTransformer, path: Path) -> None:
         module.config, weight_bits=before.config.weight_bits
     ):
         raise UsageError(f"{path}: is no such transformer", hint="give one of the same shape and environment")
-    with torch.no_grad():
-        for mine, theirs in zip(module.parameters(), before.parameters(), strict=True):
-            mine.copy_(theirs)
+    module.load_state_dict(before.state_dict())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -63,6 +64,9 @@ class Learner(Protocol):
 
     def read(self, observations: NDArray[Any], starts: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
         """[decisions, lanes, …] → a value of each action [decisions, lanes, actions], and mean spikes."""
+
+    def learning(self) -> AbstractContextManager[None]:
+        """Inside, it reads to learn and not to act."""
 
     def memory(self) -> dict[str, Tensor]:
         """What is carried from window to window."""
@@ -136,7 +140,8 @@ class OfflineRun:
         for group in self.optimiser.param_groups:
             group["lr"] = options.rate * (0.01 + 0.99 * cosine)
         self.optimiser.zero_grad()
-        readout, rate = self.learner.read(window["observations"], window["starts"])
+        with self.learner.learning():
+            readout, rate = self.learner.read(window["observations"], window["starts"])
         answers = torch.from_numpy(window["answers"])
         loss = nn.functional.cross_entropy(readout.flatten(0, 1), answers.flatten())
         price = options.spike_cost * min(1.0, 2 * self.done / options.updates)  # see SequenceRun

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from strl.policies.attention import OverTicks
-from strl.policies.chip_layers import ChipLeaky, ChipLinear
+from strl.policies.chip_layers import ChipLeaky
 
 Array = NDArray[Any]
 
@@ -36,7 +36,7 @@ def over_ticks(module: nn.Module, starts: Tensor, *, ticks: int, rest: int) -> I
         starts: bool [decisions, lanes], where everything before is forgotten.
         ticks, rest: driven and quiet ticks of a decision.
     """
-    layers = [part for part in module.modules() if isinstance(part, ChipLeaky | ChipLinear | OverTicks)]
+    layers = [part for part in module.modules() if isinstance(part, ChipLeaky | OverTicks)]
     for layer in layers:
         layer.__dict__["forward"] = _shadow(layer, starts, ticks, rest)
     try:
@@ -46,15 +46,10 @@ def over_ticks(module: nn.Module, starts: Tensor, *, ticks: int, rest: int) -> I
             del layer.__dict__["forward"]
 
 
-def _shadow(layer: ChipLeaky | ChipLinear | OverTicks, starts: Tensor, ticks: int, rest: int) -> Any:
+def _shadow(layer: ChipLeaky | OverTicks, starts: Tensor, ticks: int, rest: int) -> Any:
     if isinstance(layer, OverTicks):
         return partial(layer.over, starts=starts, ticks=ticks, rest=rest)
-    return _linear(layer) if isinstance(layer, ChipLinear) else _leaky(layer, starts, ticks, rest)
-
-
-def _linear(layer: ChipLinear) -> Any:
-    weight, bias = layer.stored_weight, layer.stored_bias
-    return lambda x: nn.functional.linear(x, weight, bias)
+    return _leaky(layer, starts, ticks, rest)
 
 
 def _leaky(layer: ChipLeaky, starts: Tensor, ticks: int, rest: int) -> Any:

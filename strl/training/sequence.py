@@ -42,11 +42,21 @@ class SequenceStudent(Student):
         # What a window looks back on is kept by itself, not by the delays that it is on a chip.
         self._neurons = [part for part in self.module.modules() if isinstance(part, ChipLeaky | OverTicks)]
         assert policy.semantics.readout.kind == "membrane"
+        self.module.eval()
 
     @contextmanager
     def on_grid(self) -> Iterator[None]:
         """Chip layers are always on the grid."""
         yield
+
+    @contextmanager
+    def learning(self) -> Iterator[None]:
+        """Inside, norms go by what they are given; otherwise by what they have seen."""
+        self.module.train()
+        try:
+            yield
+        finally:
+            self.module.eval()
 
     def clear(self, lanes: Sequence[int] | NDArray[np.bool_] | None = None) -> None:
         """Forget everything, or what happened in some lanes."""
@@ -104,20 +114,29 @@ class SequenceRun(Run):
 
     Args:
         expert: observations, or what ``info["state"]`` says → an action, or the probability of each.
+        told: whether the expert sees the latter, where there is such.
     """
 
     student: SequenceStudent
 
     def __init__(
-        self, student: SequenceStudent, expert: Act, env_id: str, options: Imitation, seed: int
+        self,
+        student: SequenceStudent,
+        expert: Act,
+        env_id: str,
+        options: Imitation,
+        seed: int,
+        *,
+        told: bool = True,
     ) -> None:
         super().__init__(student, expert, env_id, options, seed)
+        self.told = told
         self.seen["starts"] = []  # [lanes], true where an episode starts
 
     def _collect(self) -> None:
         options, rng = self.options, np.random.default_rng((self.seed, self.done))
         first = training_seeds(self.seed).start + 1000 + self.done * options.lanes
-        lanes = [_Lane(self.env_id, first + k) for k in range(options.lanes)]
+        lanes = [_Lane(self.env_id, first + k, told=self.told) for k in range(options.lanes)]
         self.student.clear()
         for _ in range(options.steps):
             answers = self.expert(np.stack([lane.state for lane in lanes]))
@@ -153,7 +172,8 @@ class SequenceRun(Run):
                 self.student.clear()
             at = slice(part * WINDOW, (part + 1) * WINDOW)
             self.optimiser.zero_grad()
-            loss, agreement, rate = self._window({name: value[at, lanes] for name, value in seen.items()})
+            with self.student.learning():
+                loss, agreement, rate = self._window({name: value[at, lanes] for name, value in seen.items()})
             # Charged before they are of use, the spikes of an attention fall silent for good.
             price = options.spike_cost * min(1.0, 2 * self._part(update))
             torch.autograd.backward(loss + price * rate)
@@ -195,8 +215,9 @@ class SequenceRun(Run):
 class _Lane:
     """One environment, always in the midst of an episode."""
 
-    def __init__(self, env_id: str, seed: int) -> None:
+    def __init__(self, env_id: str, seed: int, *, told: bool) -> None:
         self.env: World = make_env(env_id)
+        self._told = told
         self.env.action_space.seed(seed)
         self._see(*self.env.reset(seed=seed), starts=True)
 
@@ -209,7 +230,7 @@ class _Lane:
 
     def _see(self, observation: Any, info: dict[str, Any], *, starts: bool) -> None:
         self.observation = observation
-        self.state = info.get("state", observation)
+        self.state = info.get("state", observation) if self._told else observation
         self.starts = starts
 
 

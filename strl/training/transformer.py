@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from strl.codecs import decoder, encoder
+from strl.errors import UsageError
 from strl.ir.semantics import Readout, Semantics
 from strl.loop.adopt import environment_spec
 from strl.loop.statistics import iqm
@@ -54,7 +55,7 @@ class SequenceTraining:
             would observe there. ``None`` for ``env`` itself.
         ticks: T of a decision.
         precision, gain: of the direct encoder; ranges are measured.
-        width, hidden, blocks, weight_bits, attention, heads, context, position, beta_limit, memory: see
+        width, hidden, blocks, weight_bits, attention, heads, context, position, norm, beta_limit, memory: see
             ``TransformerConfig``.
         seed: of everything.
         expert_steps: environment steps of the expert; ``None`` takes the recipe's.
@@ -74,6 +75,7 @@ class SequenceTraining:
     heads: int = 1
     context: int = 4
     position: bool = False
+    norm: bool = False
     beta_limit: float = 0.5
     memory: tuple[float, float] = (0.8, 0.998)
     seed: int = 0
@@ -103,6 +105,7 @@ def train_transformer(options: SequenceTraining, output: Path, *, command: str =
 def _train(options: SequenceTraining, output: Path, command: str) -> Trained:
     env = make_env(options.env)
     check_spaces(env)
+    _check_teacher(options, env)
     # What is wrong with the options, and whether the network fits the chip, is said now.
     policy = _policy(options, _semantics(options, env, _blank(env)))
     if options.attention in ON_CHIP:
@@ -117,7 +120,8 @@ def _train(options: SequenceTraining, output: Path, command: str) -> Trained:
     semantics = _semantics(options, env, _observations(expert, options))
     torch.manual_seed(options.seed)
     student = SequenceStudent(_policy(options, semantics), seed=options.seed)
-    run = SequenceRun(student, answers, options.env, options.imitation, options.seed)
+    told = options.teacher is not None
+    run = SequenceRun(student, answers, options.env, options.imitation, options.seed, told=told)
     with SummaryWriter(str(log / "student")) as board:
         validation = run.train(folder / "student.safetensors", board)
     test = returns(student, options.env, TEST_SEEDS, lanes=50)
@@ -133,6 +137,19 @@ def _train(options: SequenceTraining, output: Path, command: str) -> Trained:
     return Trained(path=output, validation=validation, test=test)
 
 
+def _check_teacher(options: SequenceTraining, env: gym.Env[Any, Any]) -> None:
+    """The expert can be asked in the student's environment."""
+    if options.teacher is None:
+        return
+    seen, info = env.reset(seed=training_seeds(options.seed).start)
+    found, wanted = np.shape(info.get("state", seen)), make_env(options.teacher).observation_space.shape
+    if found != wanted:
+        raise UsageError(
+            f"teacher = {options.teacher!r}: its expert sees {wanted}, {options.env} can tell it {found}",
+            hint="name the environment inside it, which it tells of in info['state']; or no teacher",
+        )
+
+
 def _observations(expert: Act, options: SequenceTraining) -> NDArray[Any]:
     """What the student would see of the noisy expert, to measure the ranges of the features."""
     env = make_env(options.env)
@@ -143,7 +160,8 @@ def _observations(expert: Act, options: SequenceTraining) -> NDArray[Any]:
     for _ in range(_RANGE_STEPS):
         seen.append(now)
         noisy = rng.random() < options.imitation.noise
-        action = env.action_space.sample() if noisy else expert(np.asarray(info.get("state", now))[None])[0]
+        known = info.get("state", now) if options.teacher else now
+        action = env.action_space.sample() if noisy else expert(np.asarray(known)[None])[0]
         now, _, ended, cut, info = env.step(action)
         if ended or cut:
             now, info = env.reset()
@@ -186,6 +204,7 @@ def _config(options: SequenceTraining, inputs: int, outputs: int) -> Transformer
         context=options.context,
         ticks=options.ticks,
         position=options.position,
+        norm=options.norm,
         memory=options.memory,
         **retentions(options.beta_limit),
     )
