@@ -17,7 +17,7 @@ OF_ALL = ("hidden", "ticks", "expert_steps")
 OF_ATTENTION = ("attention", "heads", "context", "position", "beta_limit")
 OF_ONE: Mapping[str, tuple[str, ...]] = {
     "mlp": ("encoder", "encoder_option", "neuron", "alpha", "beta", "readout"),
-    "transformer": ("width", "blocks", "weight_bits", "teacher", *OF_ATTENTION),
+    "transformer": ("width", "blocks", "weight_bits", "norm", "teacher", *OF_ATTENTION),
 }
 """What can be told of every architecture, and of one alone."""
 
@@ -58,6 +58,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="B",
         help="most that neurons outside attention retain a tick: 0.5 (default) forgets between decisions",
+    )
+    parser.add_argument(
+        "--norm",
+        action="store_true",
+        default=None,
+        help="batch norm in a transformer, folded into its weights",
     )
     parser.add_argument("--encoder", metavar="KIND", help="direct, rate, latency, population or sign-split")
     parser.add_argument(
