@@ -59,8 +59,8 @@ class TransformerConfig:
         context: K, decisions that an attention with a window sees; ``streaming`` has none.
         ticks: of a decision that are driven, ``depth`` quiet ones after them; a window goes by their sum.
         position: a window learns what each of its tokens is worth.
-        norm: a batch norm after every linear layer, folded into it, see ``ChipLinear``; not after the last, nor
-            before streaming's sums, which would add up its shifts.
+        norm: a batch norm after every linear layer, folded into it, see ``ChipLinear``; not after the last,
+            nor before streaming's sums, which would add up its shifts.
     """
 
     inputs: int
