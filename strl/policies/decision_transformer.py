@@ -35,7 +35,7 @@ class DecisionConfig:
     features: int
     actions: int
     width: int = 40
-    hidden: int = 120
+    hidden: int = 148
     heads: int = 2
     blocks: int = 2
     context: int = CONTEXT
