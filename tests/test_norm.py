@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from strl.chip.compile import compile_network
 from strl.chip.exporter import frontend
 from strl.errors import ModelError
 from strl.policies import architectures
 from strl.policies.checkpoint import Checkpoint, load, save
 from strl.policies.chip_layers import EPSILON, ChipLinear
 from strl.policies.policy import SpikingPolicy
+from strl.policies.transformer import SpikingTransformer, TransformerConfig
 from strl.training.sequence import SequenceStudent
-from tests.test_transformer import chip_equals_network, transformer
+from tests.test_transformer import LOIHI, chip_equals_network, transformer
 
 
 def normed(**given: Any) -> SpikingPolicy:
@@ -125,6 +128,17 @@ class TestOnChip:
     )
     def test_module_network_and_chip_are_one(self, given: dict[str, Any]) -> None:
         chip_equals_network(normed(seed=8, **given), decisions=20)
+
+    @pytest.mark.parametrize("blocks", [1, 2])
+    def test_layers_that_never_saw_a_spike_fit_as_well(self, blocks: int) -> None:
+        given: dict[str, Any] = {"blocks": blocks, "width": 64, "hidden": 128, "norm": True}
+        torch.manual_seed(0)
+        module = SpikingTransformer(TransformerConfig(inputs=4, outputs=2, input_unit=4 / 127, **given))
+        for layer in norms(module):
+            layer.running_var.zero_()
+        policy = replace(transformer(**given), module=module)
+        network, _ = frontend()(policy)
+        compile_network(network, policy.semantics, LOIHI)
 
     def test_no_node_is_left_of_it(self) -> None:
         network, _ = frontend()(normed())

@@ -20,8 +20,9 @@ LEAST = 1 - 2**23
 """Where a potential's register ends, in units of its own; a spike keeps it from the other end."""
 MOMENTUM = 0.1
 """Share of the newest batch in a norm's running statistics."""
-EPSILON = 1e-3
-"""Of a variance: weights of a channel that hardly ever gets a spike grow by a factor of 32 at most."""
+EPSILON = 1 / 16
+"""Added to a norm's variances, in thresholds squared: what hardly ever spikes gets fourfold weights at most,
+which still fit the registers of what they lead to."""
 
 
 class ChipLinear(nn.Linear):
