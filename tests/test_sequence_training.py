@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from strl.cli import main
 from strl.errors import UsageError
 from strl.policies.checkpoint import load
 from strl.policies.transformer import retentions
@@ -141,3 +142,17 @@ def test_a_teacher_that_the_environment_cannot_tell_enough_is_refused(timed: str
     with pytest.raises(UsageError, match=r"expert sees \(6,\), timed:Timed-v0 can tell it \(4,\)"):
         train_transformer(options, tmp_path / "p.safetensors")
     assert not list(tmp_path.glob("p.safetensors*"))
+
+
+def test_actions_of_real_numbers_from_training_to_the_chip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(transformers, "_RANGE_STEPS", 100)
+    monkeypatch.setattr(transformers, "TEST_SEEDS", range(2))
+    path, given = tmp_path / "p.safetensors", {"width": 16, "hidden": 16, "expert_steps": 256, "norm": True}
+    done = train_transformer(configure_sequence("Pendulum-v1", given=given, imitation=TINY), path)
+    assert main(["export", str(path), "--target", "loihi", "-o", str(tmp_path / "bundle")]) == 0
+    assert main(["compare", str(path), "--episodes", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "100.000% of 400 decisions agree" in said
+    assert f"{done.test.mean():.6g}" in said, "the student's returns are the network's"
