@@ -1,9 +1,10 @@
 """An environment as a policy over sequences sees it: state, last action, reward, return to go, time.
 
 The last action, the rewards and the time are made part of the observation, so that every codec, backend and
-library that takes a Box takes them, and nothing about a policy's memory is hidden in the loop around it. So
-the time step's encoding e_t, which STRL (arXiv 2505.14533) looks up in a table of as many rows as an episode
-may have steps, is here one feature, and its column of the embedding's weights: linear in t, a channel each.
+library that takes a Box takes them, and nothing about a policy's memory is hidden in the loop around it. STRL
+(arXiv 2505.14533) adds an encoding of the time step, e_t, to its tokens, for which the decision transformer
+(arXiv 2106.01345) has a table with a row for each step. Here it is one feature and its column of the
+embedding's weights: linear in t.
 """
 
 from __future__ import annotations
