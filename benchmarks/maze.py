@@ -17,6 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.attentions import without_attention
 from benchmarks.maze_page import FEATURES, LABELS, write
 from strl.energy import Wiring
 from strl.environments import register
@@ -45,6 +47,8 @@ RESULT, KEPT = ROOT / "results" / "maze.json", ROOT / "runs" / "maze"
 VIEWS: Mapping[str, str] = {"colours": "strl/Maze-v0", "signs": "strl/MazeSigns-v0"}
 SEEDS = (0, 1, 2)
 MAZES = 1000
+SPIKE_COSTS = (0.0, 0.3, 1.0, 3.0)
+"""Of a spike, at which signs are learned once more, with the first of the seeds."""
 LIMIT = 2 * 21 * 21
 TUNING = 400
 """Updates that the weights of 8 bits are tuned to 4 with."""
@@ -66,15 +70,18 @@ class Trainer:
         self._options = configure_maze(self.env_id, given={}, offline={}).offline
         self._data: Episodes | None = None
 
-    def spiking(self, seed: int, bits: int = 8) -> Path:
+    def spiking(self, seed: int, bits: int = 8, spike_cost: float = 0.0) -> Path:
         """The checkpoint; with fewer bits than 8 it is that of 8 bits, tuned."""
         tuned = f"-{bits}bit" if bits < 8 else ""
-        path = KEPT / f"{self.view}-{seed}{tuned}.safetensors"
+        charged = f"-cost{spike_cost:g}" if spike_cost else ""
+        path = KEPT / f"{self.view}-{seed}{charged}{tuned}.safetensors"
         if path.exists():
             return path
-        after = {"weight_bits": bits, "after": os.path.relpath(self.spiking(seed))} if tuned else {}
-        updates = {"updates": TUNING} if tuned else {}
-        options = configure_maze(self.env_id, seed=seed, given=after, offline=updates)
+        after, given = {}, {"spike_cost": spike_cost} if charged else {}
+        if tuned:
+            after = {"weight_bits": bits, "after": os.path.relpath(self.spiking(seed, 8, spike_cost))}
+            given["updates"] = TUNING
+        options = configure_maze(self.env_id, seed=seed, given=after, offline=given)
         train_maze(options, path, episodes=self._episodes)
         return path
 
@@ -109,6 +116,9 @@ class OnChip:
             self._agent.reset(lanes, [episode_rng(0)] * len(lanes))
             chosen.append(self._agent.act(now.astype(np.float64)))
         return torch.eye(4)[torch.from_numpy(np.stack(chosen))], torch.zeros(())
+
+    def learning(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def memory(self) -> dict[str, Tensor]:
         return {}
@@ -167,12 +177,18 @@ def _success(totals: Array, test: Episodes) -> dict[str, Any]:
 
 
 def measure(variant: str, seed: int, trainer: Trainer, test: Episodes) -> dict[str, Any]:
-    """One network of one training seed."""
-    if variant.startswith("chip"):
-        return on_chip(trainer.spiking(seed, int(variant.removeprefix("chip"))), test)
-    spiking = variant == "torch"
-    player: Any = Streaming(load(trainer.spiking(seed)).policy) if spiking else trainer.baseline(seed)
-    return {**played(player, trainer, test), "parameters": parameters(player.module)}
+    """One network of one seed: ``dt``, ``torch``, ``chip`` and its bits; behind ``-`` may be a spike cost."""
+    if variant == "dt":
+        player: Any = trainer.baseline(seed)
+        return {**played(player, trainer, test), "parameters": parameters(player.module)}
+    kind, _, spike_cost = variant.partition("-")
+    bits = 8 if kind == "torch" else int(kind.removeprefix("chip"))
+    path = trainer.spiking(seed, bits, float(spike_cost or 0))
+    without = {"cut": accuracy(Streaming(without_attention(load(path).policy)), test)}
+    if kind != "torch":
+        return {**on_chip(path, test), **without}
+    player = Streaming(load(path).policy)
+    return {**played(player, trainer, test), **without, "parameters": parameters(player.module)}
 
 
 def parameters(module: torch.nn.Module) -> int:
@@ -254,8 +270,18 @@ def measure_all(*, only_kept: bool) -> None:
             runs.append({"view": view, "seed": seed, "rows": {k: row for k, row in rows.items() if row}})
     trainer = Trainer("signs")
     test = collected(trainer.env_id, TEST_MAZES[:1], hindsight=False)
-    found = {"mazes": MAZES, "runs": runs, "context": context_cost(trainer.spiking(0), trainer, test)}
+    charged = {c: measured("signs", SEEDS[0], _charged(c), only_kept=only_kept) for c in SPIKE_COSTS}
+    found = {
+        "mazes": MAZES,
+        "runs": runs,
+        "spike_costs": [{"spike_cost": cost, **row} for cost, row in charged.items() if row],
+        "context": context_cost(trainer.spiking(0), trainer, test),
+    }
     RESULT.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", "utf-8")
+
+
+def _charged(spike_cost: float) -> str:
+    return f"chip8-{spike_cost:g}" if spike_cost else "chip8"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import tables
-from strl.policies.decision_transformer import TOKENS, DecisionConfig, DecisionTransformer
+from benchmarks import conventional, plots, tables
+from strl.policies.decision_transformer import DecisionConfig, DecisionTransformer
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-FLOAT_MAC, INT8_MAC = 4.6e-12, 0.23e-12
-"""Joules, 45 nm, arithmetic alone (Horowitz, ISSCC 2014)."""
 TICKS = (4, 13)
 """Driven ones of a decision, and all."""
 FEATURES: Mapping[str, int] = {"colours": 19, "signs": 12}
@@ -32,7 +30,9 @@ def outcomes(found: Mapping[str, Any]) -> str:
         for variant, label in LABELS.items():
             runs = _rows(found, view, variant)
             cells = [_spread([r[name] for r in runs]) for name in ("accuracy", "success", "optimal")]
-            rows.append([view, label, str(len(runs)), *cells, _spread([r["weighted"] for r in runs])])
+            cells.append(_spread([r["weighted"] for r in runs]))
+            cells.append(_spread([r["cut"] for r in runs if "cut" in r]))
+            rows.append([view, label, str(len(runs)), *cells])
     head = (
         "view",
         "network",
@@ -41,6 +41,7 @@ def outcomes(found: Mapping[str, Any]) -> str:
         "success",
         "shortest way taken",
         "success × shortest / moves",
+        "accuracy, attention set to 0",
     )
     return tables.table(head, rows)
 
@@ -70,13 +71,46 @@ def _rows(found: Mapping[str, Any], view: str, variant: str) -> list[dict[str, A
 
 
 def _conventional(shape: DecisionConfig) -> list[str]:
-    module = DecisionTransformer(shape)
-    cached, window = (module.macs(shape.context, cached=c) for c in (True, False))
-    weights = sum(p.numel() for p in module.parameters() if p.ndim == 2)
-    kept = 2 * shape.blocks * shape.width * TOKENS * shape.context
-    joules = f"≥ {cached * FLOAT_MAC * 1e6:.2f} µJ float, {cached * INT8_MAC * 1e6:.2f} µJ int8"
-    operations = f"{cached:,} MAC cached, {window:,} window"
-    return ["", operations, f"{weights:,} + {kept:,} keys and values", joules, "", ""]
+    module, done = DecisionTransformer(shape), conventional.work(shape)
+    window = module.macs(shape.context, cached=False)
+    bands = [
+        f"{' to '.join(f'{joules * 1e6:.2f}' for joules in conventional.band(done, kind))} µJ {kind}"
+        for kind in conventional.MAC
+    ]
+    operations = f"{done.macs:,} MAC cached, {window:,} window"
+    fetched = f"{done.weights:,} + {done.kept:,} keys and values"
+    return ["", operations, fetched, f"45 nm: {', '.join(bands)}", "", ""]
+
+
+def fetches(_: Mapping[str, Any]) -> str:
+    """The decision transformer's energy: arithmetic, and every weight, key and value read once."""
+    rows = []
+    for view in FEATURES:
+        done = conventional.work(DecisionConfig(features=FEATURES[view], actions=4))
+        for kind in conventional.MAC:
+            alone = conventional.arithmetic(done, kind)
+            size = done.values * conventional.BYTES[kind]
+            cells = [
+                f"{_micro(alone + conventional.fetching(done, kind, access))}{'' if size <= most else ' *'}"
+                for most, access in conventional.SRAM.values()
+            ]
+            least, most_of_all = (
+                _micro(alone + conventional.fetching(done, kind, access)) for access in conventional.DRAM
+            )
+            cells.append(f"{least} to {most_of_all}")
+            rows.append([view, kind, f"{size / 1000:.0f} kB", _micro(alone), *cells])
+    head = (
+        "view",
+        "numbers",
+        "fetched",
+        "MACs alone",
+        *(f"and SRAM of {name}" for name in conventional.SRAM),
+    )
+    return tables.table((*head, "and DRAM"), rows)
+
+
+def _micro(joules: float) -> str:
+    return f"{joules * 1e6:.2f} µJ"
 
 
 def _neural(runs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -90,9 +124,9 @@ def _neural(runs: Sequence[Mapping[str, Any]]) -> list[str]:
         f"{mean(lambda r: r['spikes'] + r['host_spikes']):,.0f}",
         f"{synops} additions",
         synops,
-        f"{core * 1e6:.2f} µJ cores, {all_of_it * 1e6:.1f} µJ with the chip's power",
+        f"silicon: {core * 1e6:.2f} µJ cores, {all_of_it * 1e6:.1f} µJ with the chip's power",
         f"{mean(lambda r: r['energy']['decision_s'][0]) * 1e6:.0f} µs",
-        f"{firing:.1%} / {firing * TICKS[1] / TICKS[0]:.1%}",
+        f"{firing:.1%} / {_driven(firing):.1%}",
     ]
 
 
@@ -115,7 +149,55 @@ def contexts(found: Mapping[str, Any]) -> str:
     return tables.table(head, rows)
 
 
+def spike_costs(found: Mapping[str, Any]) -> str:
+    """What a charge for spikes does to the network of signs; the plot below."""
+    rows = []
+    for row in found.get("spike_costs", []):
+        firing = row["spikes"] / row["updates"]
+        rows.append(
+            [
+                f"{row['spike_cost']:g}",
+                f"{row['accuracy']:.2%}",
+                f"{row['cut']:.2%}",
+                f"{row['success']:.2%}",
+                f"{firing:.1%} / {_driven(firing):.1%}",
+                f"{row['synops']:,.0f}",
+                _micro(row["energy"]["running_total_j"]["core"][0]),
+            ]
+        )
+    head = (
+        "`--spike-cost`",
+        "accuracy",
+        "accuracy, attention set to 0",
+        "success",
+        "firing, all / driven ticks",
+        "synops",
+        "core energy",
+    )
+    image = "\n\n![accuracy over firing, signs](maze-firing.svg)" if rows else ""
+    return tables.table(head, rows) + image
+
+
+def firing_plot(found: Mapping[str, Any]) -> str:
+    """Accuracy over firing in driven ticks, a point a charge for spikes, as SVG."""
+    points = [
+        (_driven(row["spikes"] / row["updates"]), row["accuracy"], row["spike_cost"])
+        for row in found["spike_costs"]
+    ]
+    least = np.floor(50 * min(reached for _, reached, _ in points)) / 50
+    marks = np.linspace(least, 1.0, round((1.0 - least) / 0.02) + 1 if least > 0.8 else 6).tolist()
+    title = "accuracy on the chip in 1000 unseen mazes, signs"
+    return plots.over_firing(points, y=marks, form=lambda share: f"{share:.0%}", title=title)
+
+
+def _driven(firing: float) -> float:
+    """Spikes of a neuron and driven tick, of those of any tick."""
+    return firing * TICKS[1] / TICKS[0]
+
+
 def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return ""
     return f"{np.mean(values):.2%} ({min(values):.2%}..{max(values):.2%})"
 
 
@@ -123,40 +205,28 @@ def plot(found: Mapping[str, Any]) -> str:
     """Operations of a decision over the decisions before it, both in powers of ten, as SVG."""
     ours, theirs = found["context"]["streaming"], found["context"]["dt"]
     lines = {
-        "streaming, synops": ("#1f5fbf", [(r["context"], r["synops"]) for r in ours]),
-        "DT, keys and values kept, MACs": ("#c2571a", [(r["context"], r["macs_cached"]) for r in theirs]),
-        "DT, window computed anew, MACs": ("#8a8a8a", [(r["context"], r["macs_window"]) for r in theirs]),
+        "streaming, synops": (plots.BLUE, [(r["context"], r["synops"]) for r in ours]),
+        "DT, keys and values kept, MACs": (plots.ORANGE, [(r["context"], r["macs_cached"]) for r in theirs]),
+        "DT, window computed anew, MACs": (plots.GREY, [(r["context"], r["macs_window"]) for r in theirs]),
     }
+    return plots.powers(lines, x=range(1, 5), y=range(4, 12), title="decisions in the context")
 
-    def at(context: float, cost: float) -> tuple[float, float]:
-        return 70 + 130 * (np.log10(context) - 1), 330 - 42 * (np.log10(cost) - 4)
 
-    parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 380" font-family="sans-serif"'
-        ' font-size="13">'
-    ]
-    parts.append('<rect width="700" height="380" fill="white"/>')
-    for power in range(4, 12):
-        _, y = at(10, 10.0**power)
-        parts.append(
-            f'<path d="M70 {y:.0f}H460" stroke="#ddd"/><text x="30" y="{y + 4:.0f}">1e{power}</text>'
-        )
-    for power in range(1, 5):
-        x, _ = at(10.0**power, 1e4)
-        parts.append(f'<text x="{x - 12:.0f}" y="350">{10**power:,}</text>')
-    parts.append('<text x="180" y="372">decisions in the context</text>')
-    for label, (colour, points) in lines.items():
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in points))
-        x, y = at(*points[-1])
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{x + 8:.0f}" y="{y + 4:.0f}" fill="{colour}">{label}</text>')
-    return "\n".join([*parts, "</svg>", ""])
+TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "outcomes": outcomes,
+    "costs": costs,
+    "contexts": contexts,
+    "fetches": fetches,
+    "spike-costs": spike_costs,
+}
 
 
 def write(found: Mapping[str, Any]) -> None:
-    """The document's tables and its plot."""
+    """The document's tables and its plots."""
     text = (DOCS / "mazes.md").read_text("utf-8")
-    for name, made in (("outcomes", outcomes), ("costs", costs), ("contexts", contexts)):
+    for name, made in TABLES.items():
         text = tables.between(text, f"<!-- {name} -->", f"<!-- end of {name} -->", made(found))
     (DOCS / "mazes.md").write_text(text, "utf-8")
     (DOCS / "mazes.svg").write_text(plot(found), "utf-8")
+    if found.get("spike_costs"):
+        (DOCS / "maze-firing.svg").write_text(firing_plot(found), "utf-8")

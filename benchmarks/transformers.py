@@ -1,4 +1,4 @@
-"""The transformers of the classic tasks: equality, cost over the context, memory, firing against return.
+"""The transformers: equality, cost over the context, attentions beside one another, firing against return.
 
     python -m benchmarks.transformers                     all parts: results/transformers.json
     python -m benchmarks.transformers equality streaming  some parts; the others stay as they are in the file
@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmarks.apart import apart
+from benchmarks.attentions import attentions, cut, maze_attentions
+from benchmarks.equality import InUse, Walk, equality
 from benchmarks.results import LAVA_DECISIONS, LAVA_EPISODES
 from benchmarks.transformers_page import write
-from strl.chip.exporter import frontend
+from benchmarks.windows import windows
 from strl.energy import Wiring
 from strl.environments import register
-from strl.loop.agent import Agent, ChipAgent, FloatAgent, episode_rng
+from strl.loop.agent import Agent, ChipAgent, episode_rng
 from strl.loop.evaluate import Entrant, evaluate
 from strl.loop.statistics import iqm
 from strl.loop.subject import resolve
-from strl.policies.chip_layers import ChipLeaky
 from strl.policies.library import load_policy, shipped
 from strl.policies.policy import SpikingPolicy
 from strl.policies.threads import one_thread
@@ -49,13 +51,18 @@ from strl.training.transformer import configure_sequence, train_transformer
 ROOT = Path(__file__).resolve().parents[1]
 RESULT, KEPT = ROOT / "results" / "transformers.json", ROOT / "runs" / "transformers"
 HIDDEN, TEACHER, MEMORY = "strl/CartPoleHidden-v0", "CartPole-v1", "cartpole-hidden-transformer"
-NAMES = ("cartpole-hidden-transformer", "cartpole-hidden-transformer-4bit", "lunarlander-transformer")
-DECISIONS, SLOTS = 102_400, 512
-STEP = 0.05
-"""Of the random walk that a policy is shown, in widths of the encoder's range."""
+NAMES = (
+    "cartpole-hidden-transformer",
+    "cartpole-hidden-transformer-4bit",
+    "lunarlander-transformer",
+    "maze-transformer",
+)
 CONTEXTS = (10, 30, 100, 300, 1000, 3000, 10_000)
 LOOP = 10
 """Decisions that are repeated: the same observations with more and more before them."""
+EPISODES = 50
+"""Of which the speed in closed loop is."""
+BATCHES = (1, 25)
 WARM = 1000
 """Decisions before a reset, of which the processor's caches are warm and the agent remembers nothing."""
 COSTS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -65,91 +72,20 @@ NO_MEMORY = {"transformer, reset every decision": 0, "plain MLP of 64, 64": 64, 
 Array = NDArray[Any]
 
 
-class ModuleAgent:
-    """The snnTorch module itself, tick by tick in double precision, with the raster that its neurons send."""
-
-    def __init__(self, policy: SpikingPolicy) -> None:
-        self.module = policy.module.double()
-        self.module.eval()
-        self.semantics = policy.semantics
-        self.neurons = {n: part for n, part in self.module.named_modules() if isinstance(part, ChipLeaky)}
-        self.spikes: dict[str, list[Array]] = {}
-
-    def decide(self, drive: Array) -> dict[str, Array]:
-        """[T, slots, inputs] → the spikes of each population [slots, T, neurons]."""
-        self.spikes = {name: [] for name in self.neurons}
-        with torch.no_grad(), ExitStack() as hooks:
-            for name, part in self.neurons.items():
-                hooks.callback(part.register_forward_hook(self._listen(name)).remove)
-            for x in drive:
-                self.module(torch.from_numpy(x))
-        with torch.no_grad():
-            for part in self.neurons.values():
-                for _ in range(self.semantics.rest):
-                    part(torch.zeros_like(part.mem))
-        return {name: np.stack(found, 1) for name, found in self.spikes.items()}
-
-    def _listen(self, name: str) -> Callable[[nn.Module, Any, Tensor], Tensor]:
-        def heard(_: nn.Module, __: Any, out: Tensor) -> Tensor:
-            self.spikes[name].append(out.numpy() != 0)
-            return out.double()  # snnTorch's spikes are single
-
-        return heard
-
-
-def equality(name: str) -> dict[str, Any]:
-    """Spikes that differ between the module, the float network and the kernel, over a random walk."""
-    policy = load_policy(name)
-    network, proof = frontend()(policy)
-    program = resolve(name).program()
-    ours, theirs = ChipAgent(program, "loihi", SLOTS), FloatAgent(network, policy.semantics, SLOTS)
-    for agent in (ours, theirs):
-        _begin(agent)
-    module = ModuleAgent(policy)
-    unlike = {"kernel": 0, "module": 0, "actions": 0}
-    spikes, compared = 0, 0
-    walk, student = Walk(policy, SLOTS), SequenceStudent(load_policy(name))
-    for _ in range(DECISIONS // SLOTS):
-        x = next(walk)
-        unlike["actions"] += int((ours.act(x) != theirs.act(x)).sum())
-        sent = module.decide(student.drive(x).numpy().astype(np.float64))
-        for population, columns in theirs.populations.items():
-            late, quiet = ours.offsets[population], theirs.raster[:, :, columns]
-            chip = ours.raster[:, late:, ours.populations[population]]
-            unlike["kernel"] += int((chip != quiet[:, : quiet.shape[1] - late]).sum())
-            spikes += int(quiet.sum())
-            compared += chip.size
-            if population in sent and not module.neurons[population].silent:
-                unlike["module"] += int((sent[population] != quiet[:, : policy.semantics.ticks]).sum())
-    proved = {key: value for key, value in proof.items() if isinstance(value, int)}
-    return {"decisions": DECISIONS, "unlike": unlike, "spikes": spikes, "compared": compared, "proof": proved}
-
-
-class Walk:
-    """Observations that wander through the range of the encoder."""
-
-    def __init__(self, policy: SpikingPolicy, slots: int) -> None:
-        coding = policy.semantics.encoder
-        self.low, self.high = np.array(coding["low"]), np.array(coding["high"])
-        self.rng = np.random.default_rng(0)
-        self.now = self.rng.uniform(self.low, self.high, (slots, len(self.low)))
-
-    def __next__(self) -> Array:
-        step = self.rng.normal(size=self.now.shape) * (self.high - self.low) * STEP
-        self.now = np.clip(self.now + step, self.low, self.high)
-        return self.now
-
-
 def _begin(agent: Agent) -> None:
     agent.reset(range(agent.batch), [episode_rng(slot) for slot in range(agent.batch)])
 
 
 def streaming(name: str) -> dict[str, Any]:
     """Synops and time of a decision after more and more others, and decisions a second in closed loop."""
-    agent = Entrant.of(resolve(name), "loihi").agent(1)
+    entrant = Entrant.of(resolve(name), "loihi")
+    agent = entrant.agent(1)
     assert isinstance(agent, ChipAgent)
     wiring, walk = Wiring(agent.program), Walk(load_policy(name), 1)
-    rows = [next(walk).copy() for _ in range(LOOP)]
+    rows = []
+    for _ in range(LOOP):
+        rows.append(walk.now)
+        walk.step()
     for decision in range(WARM):
         agent.act(rows[decision % LOOP])
     _begin(agent)
@@ -168,11 +104,16 @@ def streaming(name: str) -> dict[str, Any]:
             for n in CONTEXTS
         ],
         "closed_loop": {
-            str(batch): evaluate(Entrant.of(resolve(name), "loihi"), episodes=50, batch=batch).decisions_per_s
-            for batch in (1, 25)
+            str(batch): evaluate(entrant, episodes=EPISODES, batch=batch).decisions_per_s for batch in BATCHES
         },
+        "apart": {str(batch): _apart(entrant, batch) for batch in BATCHES},
         "load": [before, _load()],
     }
+
+
+def _apart(entrant: Entrant, batch: int) -> dict[str, float]:
+    with closing(entrant.agent(batch)) as agent:
+        return apart(agent, episodes=EPISODES)
 
 
 def _typical(seconds: Sequence[float], context: int) -> float:
@@ -247,19 +188,6 @@ def lava(name: str) -> dict[str, Any]:
     return {"episodes": episodes, "decisions": int(lengths[episodes - 1]), "digest": digests}
 
 
-def cut(name: str) -> dict[str, float]:
-    """Float return with and without what attention adds to the stream, nothing trained anew."""
-    policy = load_policy(name)
-    env_id = policy.semantics.environment.id
-    assert isinstance(policy.module, SpikingTransformer)
-    assert env_id is not None
-    found = {"whole": iqm(returns(SequenceStudent(policy), env_id, TEST_SEEDS, lanes=50))}
-    with torch.no_grad():
-        for block in policy.module.blocks:
-            block.attention.out.weight.zero_()
-    return {**found, "cut": iqm(returns(SequenceStudent(policy), env_id, TEST_SEEDS, lanes=50))}
-
-
 def spikes() -> list[dict[str, Any]]:
     """Firing and return on the chip of transformers that were charged differently for a spike."""
     rows = []
@@ -299,11 +227,15 @@ def _each(measure: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
 
 
 PARTS: Mapping[str, Callable[[], Any]] = {
-    "equality": lambda: _each(equality),
+    "equality": lambda: _each(lambda name: equality(name, Walk)),
+    "in-use": lambda: _each(lambda name: equality(name, InUse)),
     "streaming": lambda: _each(streaming),
     "firing": lambda: _each(firing),
     "lava": lambda: _each(lava),
     "cut": lambda: _each(cut),
+    "windows": windows,
+    "attentions": lambda: attentions(KEPT),
+    "maze-attentions": lambda: maze_attentions(KEPT),
     "memory": memory,
     "spikes": spikes,
 }

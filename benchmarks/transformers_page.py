@@ -6,27 +6,36 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables
+from benchmarks import attention_page, plots, tables
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-BREAK_EVEN = 0.057
-"""Spikes of a neuron and tick above which a conventional network takes less energy (arXiv 2409.08290)."""
 ATTENTION = ("query", "key", "value", "memory")
 
 
 def equality(found: Mapping[str, Any]) -> str:
-    """How many spikes differ."""
+    """How many spikes differ, of a random walk and of episodes."""
     rows = [
         [
             f"`{name}`",
+            label,
             f"{row['decisions']:,}",
             f"{row['spikes']:,}",
             f"{row['compared']:,}",
             *(str(row["unlike"][what]) for what in ("module", "kernel", "actions")),
         ]
-        for name, row in found["equality"].items()
+        for label, part in (("random walk", "equality"), ("episodes", "in-use"))
+        for name, row in found.get(part, {}).items()
     ]
-    head = ("policy", "decisions", "spikes", "places", "module unlike", "kernel unlike", "actions unlike")
+    head = (
+        "policy",
+        "observations",
+        "decisions",
+        "spikes",
+        "places",
+        "module unlike",
+        "kernel unlike",
+        "actions unlike",
+    )
     return tables.table(head, rows)
 
 
@@ -44,16 +53,16 @@ def streaming(found: Mapping[str, Any]) -> str:
 
 
 def speed(found: Mapping[str, Any]) -> str:
-    """Decisions a second in closed loop."""
-    rows = [
-        [
-            f"`{name}`",
-            *(f"{one['closed_loop'][batch]:,.0f}" for batch in ("1", "25")),
-            " to ".join(f"{load:.1f}" for load in one["load"]),
-        ]
-        for name, one in found["streaming"].items()
-    ]
-    return tables.table(("policy", "one episode", "25 side by side", "load of the two cores"), rows)
+    """Decisions a second in closed loop, and of policy and environment alone."""
+    rows = []
+    for name, one in found["streaming"].items():
+        for batch in ("1", "25"):
+            alone = one.get("apart", {}).get(batch, {})
+            parts = [_count(alone[key]) if key in alone else "" for key in ("agent", "environment")]
+            load = " to ".join(f"{load:.1f}" for load in one["load"])
+            rows.append([f"`{name}`", batch, _count(one["closed_loop"][batch]), *parts, load])
+    head = ("policy", "side by side", "closed loop", "kernel and codec alone", "environment alone", "load")
+    return tables.table(head, rows)
 
 
 def memory(found: Mapping[str, Any]) -> str:
@@ -78,8 +87,13 @@ def lava(found: Mapping[str, Any]) -> str:
 
 def cut(found: Mapping[str, Any]) -> str:
     """What attention is worth."""
-    rows = [[f"`{name}`", f"{row['whole']:.1f}", f"{row['cut']:.1f}"] for name, row in found["cut"].items()]
-    return tables.table(("policy", "IQM, float", "what attention adds set to 0"), rows)
+    rows = []
+    for name, row in found["cut"].items():
+        mazes = [row[key] for key in ("maze_whole", "maze_cut") if key in row]
+        in_mazes = [" → ".join(f"{one[what]:.2%}" for one in mazes) for what in ("accuracy", "success")]
+        rows.append([f"`{name}`", f"{row['whole']:.1f}", f"{row['cut']:.1f}", *in_mazes])
+    head = ("policy", "IQM, float", "what attention adds set to 0", "accuracy in mazes", "mazes solved")
+    return tables.table(head, rows)
 
 
 def firing(found: Mapping[str, Any]) -> str:
@@ -121,34 +135,8 @@ def _micro(seconds: float) -> str:
 def plot(found: Mapping[str, Any]) -> str:
     """Return over firing, one point a charge for spikes, as SVG."""
     points = [(row["firing"], row["mean"], row["spike_cost"]) for row in found["spikes"]]
-    most = max(0.16, *(firing for firing, _, _ in points))
-
-    def at(firing: float, total: float) -> tuple[float, float]:
-        return 70 + 480 * firing / most, 290 - 0.48 * total
-
-    parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 360" font-family="sans-serif"'
-        ' font-size="13">',
-        '<rect width="640" height="360" fill="white"/>',
-    ]
-    for total in range(0, 501, 100):
-        _, y = at(0, total)
-        parts.append(f'<path d="M70 {y:.0f}H550" stroke="#ddd"/><text x="38" y="{y + 4:.0f}">{total}</text>')
-    for percent in range(0, int(most * 100) + 1, 2):
-        x, y = at(percent / 100, 0)
-        parts.append(f'<text x="{x - 8:.0f}" y="{y + 18:.0f}">{percent} %</text>')
-    x, y = at(BREAK_EVEN, 0)
-    parts.append(f'<path d="M{x:.0f} {y:.0f}V40" stroke="#c2571a" stroke-dasharray="5 4"/>')
-    parts.append(f'<text x="{x + 6:.0f}" y="{y - 8:.0f}" fill="#c2571a">break-even, 5.7 %</text>')
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point[:2]) for point in sorted(points)))
-    parts.append(f'<polyline points="{line}" fill="none" stroke="#1f5fbf" stroke-width="2"/>')
-    for firing, total, cost in points:
-        x, y = at(firing, total)
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#1f5fbf"/>')
-        parts.append(f'<text x="{x - 10:.0f}" y="{y - 10:.0f}" fill="#1f5fbf">cost {cost:g}</text>')
-    parts.append('<text x="190" y="345">spikes of a neuron and driven tick</text>')
-    parts.append('<text x="20" y="25">mean return on the chip, hidden CartPole, seeds 0–99</text>')
-    return "\n".join([*parts, "</svg>", ""])
+    title = "mean return on the chip, hidden CartPole, seeds 0–99"
+    return plots.over_firing(points, y=range(0, 501, 100), form=_count, title=title)
 
 
 TABLES: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], Sequence[str]]] = {
@@ -159,6 +147,13 @@ TABLES: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], Sequence[str]]] =
     "lava": (lava, ["lava"]),
     "cut": (cut, ["cut"]),
     "firing": (firing, ["firing", "spikes"]),
+    "windows": (attention_page.windows, ["windows"]),
+    "attentions": (attention_page.attentions, ["attentions"]),
+    "maze-attentions": (attention_page.maze_attentions, ["maze-attentions"]),
+}
+PLOTS: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], str]] = {
+    "firing.svg": (plot, "spikes"),
+    "windows.svg": (attention_page.plot, "windows"),
 }
 
 
@@ -169,5 +164,6 @@ def write(found: Mapping[str, Any]) -> None:
         if found.keys() >= set(needed):
             text = tables.between(text, f"<!-- {name} -->", f"<!-- end of {name} -->", made(found))
     (DOCS / "transformer.md").write_text(text, "utf-8")
-    if "spikes" in found:
-        (DOCS / "firing.svg").write_text(plot(found), "utf-8")
+    for name, (drawn, needed_part) in PLOTS.items():
+        if needed_part in found:
+            (DOCS / name).write_text(drawn(found), "utf-8")

@@ -245,9 +245,24 @@ def test_a_minari_dataset_has_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_page_says_what_was_measured() -> None:
     found = json.loads((ROOT / "results" / "maze.json").read_text("utf-8"))
     page = (ROOT / "docs" / "mazes.md").read_text("utf-8")
-    for made in (maze_page.outcomes, maze_page.costs, maze_page.contexts):
-        assert made(found) in page
+    for name, made in maze_page.TABLES.items():
+        assert made(found) in page, f"{name}: run `python -m benchmarks.maze --table`"
     assert maze_page.plot(found) == (ROOT / "docs" / "mazes.svg").read_text("utf-8")
+    if found.get("spike_costs"):
+        assert maze_page.firing_plot(found) == (ROOT / "docs" / "maze-firing.svg").read_text("utf-8")
+
+
+def test_a_charge_for_spikes_is_shown_over_its_firing() -> None:
+    row = {"accuracy": 0.97, "cut": 0.7, "success": 0.9, "spikes": 20.0, "updates": 1000, "synops": 1234.0}
+    row["energy"] = {"running_total_j": {"core": [1.5e-6, 1e-6, 2e-6]}}
+    cheaper = {**row, "accuracy": 0.91, "spikes": 10.0}
+    found = {"spike_costs": [{"spike_cost": 0.0, **row}, {"spike_cost": 3.0, **cheaper}]}
+    table = maze_page.spike_costs(found)
+    assert "| 0 | 97.00% | 70.00% | 90.00% | 2.0% / 6.5% | 1,234 | 1.50 µJ |" in table
+    drawn = maze_page.firing_plot(found)
+    assert drawn.count("<circle") == 2
+    assert ">90%<" in drawn
+    assert ">100%<" in drawn
 
 
 def test_both_networks_have_as_many_parameters_and_the_floors_are_reached() -> None:
