@@ -42,6 +42,9 @@ def chip_leaky(module: ChipLeaky, site: Site) -> Part:
     node = made.nodes[""]
     assert isinstance(node, LIF)
     node = replace(node, grain=module.grain, floor=module.floor)
+    if not (module.resets or module.silent):
+        # A potential that no spike resets is a current: every simulator and chip has those.
+        node = replace(node, alpha=kept, beta=np.zeros(site.shape), reset="zero")
     return Part(nodes={"": node}, spikes=made.spikes, twin=integrator(node) if module.silent else None)
 
 

@@ -143,17 +143,19 @@ def _lif(node: LIF, shape: Shape) -> nn.Module:
 
 
 def _of_the_chip(node: LIF) -> nn.Module:
-    at_once = node.reset == "none" or (node.reset == "zero" and not node.reset_delay)
-    other = np.any(node.beta * DECAY % 1 != 0) or np.any(node.floor != LEAST * node.grain)
-    if other or node.alpha.any() or not at_once or not replace(node, grain=0.0, floor=-np.inf).plain:
+    at_once = node.silent or (node.reset == "zero" and not node.reset_delay)
+    trace = node.alpha.any() and not (node.beta.any() or node.silent)
+    kept = node.alpha if trace else node.beta
+    other = np.any(kept * DECAY % 1 != 0) or np.any(node.floor != LEAST * node.grain)
+    both = node.alpha.any() and not trace
+    if other or both or not at_once or not replace(node, grain=0.0, floor=-np.inf).plain:
         raise ModelError(
             f"rounds what decay leaves to {node.grain:g}, which no module of ours does in such neurons",
             hint="strl simulate runs it on the float network",
         )
     threshold = _tensor(1.0 if node.silent else node.threshold)
     scale = 1.0 / (64.0 * node.grain)
-    resets = node.reset != "none"
-    return ChipLeaky(_tensor(node.beta), threshold, silent=node.silent, resets=resets, scale=scale)
+    return ChipLeaky(_tensor(kept), threshold, silent=node.silent, resets=not trace, scale=scale)
 
 
 @composer(Winner)
