@@ -99,8 +99,8 @@ def without_attention(policy: SpikingPolicy) -> SpikingPolicy:
     module = copy.deepcopy(policy.module)
     assert isinstance(module, SpikingTransformer)
     with torch.no_grad():
-        for block in module.blocks:
-            block.attention.out.weight.zero_()
+        for number in range(module.config.blocks):
+            module.get_parameter(f"blocks.{number}.attention.out.weight").zero_()
     return replace(policy, module=module)
 
 

@@ -70,14 +70,19 @@ class Trainer:
         self._options = configure_maze(self.env_id, given={}, offline={}).offline
         self._data: Episodes | None = None
 
-    def spiking(self, seed: int, bits: int = 8, spike_cost: float = 0.0) -> Path:
-        """The checkpoint; with fewer bits than 8 it is that of 8 bits, tuned."""
+    @property
+    def spike_cost(self) -> float:
+        """The recipe's."""
+        return self._options.spike_cost
+
+    def spiking(self, seed: int, bits: int = 8, spike_cost: float | None = None) -> Path:
+        """The checkpoint, or that of another charge for spikes; of fewer bits than 8 it is tuned."""
         tuned = f"-{bits}bit" if bits < 8 else ""
-        charged = f"-cost{spike_cost:g}" if spike_cost else ""
+        charged = "" if spike_cost is None else f"-cost{spike_cost:g}"
         path = KEPT / f"{self.view}-{seed}{charged}{tuned}.safetensors"
         if path.exists():
             return path
-        after, given = {}, {"spike_cost": spike_cost} if charged else {}
+        after, given = {}, {} if spike_cost is None else {"spike_cost": spike_cost}
         if tuned:
             after = {"weight_bits": bits, "after": os.path.relpath(self.spiking(seed, 8, spike_cost))}
             given["updates"] = TUNING
@@ -183,7 +188,7 @@ def measure(variant: str, seed: int, trainer: Trainer, test: Episodes) -> dict[s
         return {**played(player, trainer, test), "parameters": parameters(player.module)}
     kind, _, spike_cost = variant.partition("-")
     bits = 8 if kind == "torch" else int(kind.removeprefix("chip"))
-    path = trainer.spiking(seed, bits, float(spike_cost or 0))
+    path = trainer.spiking(seed, bits, float(spike_cost) if spike_cost else None)
     without = {"cut": accuracy(Streaming(without_attention(load(path).policy)), test)}
     if kind != "torch":
         return {**on_chip(path, test), **without}
@@ -270,7 +275,10 @@ def measure_all(*, only_kept: bool) -> None:
             runs.append({"view": view, "seed": seed, "rows": {k: row for k, row in rows.items() if row}})
     trainer = Trainer("signs")
     test = collected(trainer.env_id, TEST_MAZES[:1], hindsight=False)
-    charged = {c: measured("signs", SEEDS[0], _charged(c), only_kept=only_kept) for c in SPIKE_COSTS}
+    charged = {}
+    for cost in SPIKE_COSTS:
+        variant = "chip8" if cost == trainer.spike_cost else f"chip8-{cost:g}"
+        charged[cost] = measured("signs", SEEDS[0], variant, only_kept=only_kept)
     found = {
         "mazes": MAZES,
         "runs": runs,
@@ -278,10 +286,6 @@ def measure_all(*, only_kept: bool) -> None:
         "context": context_cost(trainer.spiking(0), trainer, test),
     }
     RESULT.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", "utf-8")
-
-
-def _charged(spike_cost: float) -> str:
-    return f"chip8-{spike_cost:g}" if spike_cost else "chip8"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -184,7 +184,7 @@ def firing_plot(found: Mapping[str, Any]) -> str:
         (_driven(row["spikes"] / row["updates"]), row["accuracy"], row["spike_cost"])
         for row in found["spike_costs"]
     ]
-    least = np.floor(50 * min(reached for _, reached, _ in points)) / 50
+    least = min(0.98, np.floor(50 * min(reached for _, reached, _ in points)) / 50)
     marks = np.linspace(least, 1.0, round((1.0 - least) / 0.02) + 1 if least > 0.8 else 6).tolist()
     title = "accuracy on the chip in 1000 unseen mazes, signs"
     return plots.over_firing(points, y=marks, form=lambda share: f"{share:.0%}", title=title)

@@ -92,7 +92,7 @@ def cost(policy: SpikingPolicy, seen: NDArray[Any]) -> dict[str, Any]:
         "shared_spikes": sum(int(spikes[columns].sum()) for columns in shared) / COUNTED,
         "updates": int(done.updates.sum()) / COUNTED,
         "neurons": program.neurons,
-        "synapses": sum(int(np.count_nonzero(s.weight)) for s in program.synapses),
+        "synapses": sum(int((np.asarray(s.weight) != 0).sum()) for s in program.synapses),
         "cores": len({part.core for part in program.placement}),
         "seconds": float(np.median(seconds[-COUNTED:])),
     }

@@ -262,6 +262,8 @@ def test_a_charge_for_spikes_is_shown_over_its_firing() -> None:
     drawn = maze_page.firing_plot(found)
     assert drawn.count("<circle") == 2
     assert ">90%<" in drawn
+    best = [{**row, "accuracy": 1.0} for row in found["spike_costs"]]
+    assert ">98%<" in maze_page.firing_plot({"spike_costs": best})
     assert ">100%<" in drawn
 
 
