@@ -50,8 +50,6 @@ MAZES = 1000
 SPIKE_COSTS = (0.0, 0.3, 1.0, 3.0)
 """Of a spike, at which signs are learned once more, with the first of the seeds."""
 LIMIT = 2 * 21 * 21
-TUNING = 400
-"""Updates that the weights of 8 bits are tuned to 4 with."""
 DT_RATE = 2e-3
 LANES = 100
 CONTEXTS = (10, 30, 100, 300, 1000, 3000, 10_000)
@@ -76,7 +74,7 @@ class Trainer:
         return self._options.spike_cost
 
     def spiking(self, seed: int, bits: int = 8, spike_cost: float | None = None) -> Path:
-        """The checkpoint, or that of another charge for spikes; of fewer bits than 8 it is tuned."""
+        """The checkpoint, or that of another charge for spikes; fewer bits than 8 are tuned as long again."""
         tuned = f"-{bits}bit" if bits < 8 else ""
         charged = "" if spike_cost is None else f"-cost{spike_cost:g}"
         path = KEPT / f"{self.view}-{seed}{charged}{tuned}.safetensors"
@@ -85,7 +83,6 @@ class Trainer:
         after, given = {}, {} if spike_cost is None else {"spike_cost": spike_cost}
         if tuned:
             after = {"weight_bits": bits, "after": os.path.relpath(self.spiking(seed, 8, spike_cost))}
-            given["updates"] = TUNING
         options = configure_maze(self.env_id, seed=seed, given=after, offline=given)
         train_maze(options, path, episodes=self._episodes)
         return path
