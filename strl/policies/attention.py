@@ -148,7 +148,7 @@ class Streaming(nn.Module):
             width, width, bias=False, weight_bits=config.weight_bits, scale=MEMORY_SCALE
         )
         with torch.no_grad():
-            self.memory_in.weight.mul_(0.5).add_(torch.eye(width))
+            self.memory_in.weight.mul_(0.5).diagonal().add_(1.0)
         self.memory = ChipLeaky(
             torch.linspace(*config.memory, width),
             torch.tensor(MEMORY_THRESHOLDS).repeat(width)[:width],
