@@ -52,8 +52,8 @@ MEMORY_THRESHOLDS = (1.0, 1.375, 1.75, 2.5, 3.25, 4.5, 6.0, 8.0)
 """Of neighbouring channels, so that how much is in a sum can be told."""
 MEMORY_MOST = 1 - 8 / 4096
 MEMORY_SCALE = 2.0**3
-"""Chip units of a spike in a sum: weights are eighths, and a row of W that adds up to 32 fits a register even if
-all of it comes in every tick, which such retention makes 512 times as much."""
+"""Chip units of a spike in a sum: weights are eighths, and a row of W that adds up to 32 fits a register even
+if all of it comes in every tick, which such retention makes 512 times as much."""
 SSA_SCALE = 0.125
 POOLED = 2
 """Neighbouring tokens of which ``sasa`` keeps the greatest."""

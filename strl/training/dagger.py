@@ -38,8 +38,8 @@ class Imitation:
         batch: decisions in each.
         rate: of Adam, falling to a tenth along a half cosine.
         noise: share of random actions while the expert acts, so that it is seen to recover.
-        spike_cost: loss per mean spike a hidden neuron and tick; more of it, fewer spikes. Students with memory
-            reach it half-way.
+        spike_cost: loss per mean spike a hidden neuron and tick; more of it, fewer spikes. Students with
+            memory reach it half-way.
         episodes: validation episodes a round.
     """
 
