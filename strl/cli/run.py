@@ -105,7 +105,7 @@ def summary(found: Evaluation) -> str:
         f"  return     IQM {found.iqm:.6g}{interval_text(found.ci95)}, mean {returns.mean():.6g}, "
         f"std {returns.std():.3g}, {returns.min():.6g} to {returns.max():.6g}",
         f"  decisions  {found.decisions} of {found.ticks_per_decision} ticks{speed}",
-        f"  rates      {rates} (spikes a neuron a driven tick)",
+        f"  rates      {rates} (spikes a neuron a tick)",
         *_chip_lines(found),
         f"  digest     {found.digest}",
     ]

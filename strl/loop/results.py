@@ -160,7 +160,7 @@ class Evaluation:
 
     @property
     def rates(self) -> dict[str, float]:
-        """Spikes per neuron and driven tick of each population, so that float and chip compare."""
+        """Spikes per neuron and tick of each population, without the drain: so float and chip compare."""
         spikes: Int = reduce(add, (e.spikes for e in self.episodes))
         ticks = self.decisions * self.driven_ticks
         return {name: float(spikes[at].mean()) / ticks for name, at in self.populations.items()}

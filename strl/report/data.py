@@ -40,7 +40,8 @@ class Energy:
 class Run:
     """One policy on one backend, over the episodes ``seeds``; see ``strl.loop.results.Evaluation``.
 
-    ``rates`` are spikes per neuron and driven tick by population, ``digests`` those of the episodes.
+    ``rates`` are spikes per neuron and tick by population, the drain left out, ``digests`` those of the
+    episodes.
     ``trace`` is one episode, where it was kept.
     """
 
