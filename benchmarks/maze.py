@@ -47,7 +47,7 @@ RESULT, KEPT = ROOT / "results" / "maze.json", ROOT / "runs" / "maze"
 VIEWS: Mapping[str, str] = {"colours": "strl/Maze-v0", "signs": "strl/MazeSigns-v0"}
 SEEDS = (0, 1, 2)
 MAZES = 1000
-SPIKE_COSTS = (0.0, 0.3, 1.0, 3.0)
+SPIKE_COSTS = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3)
 """Of a spike, at which signs are learned once more, with the first of the seeds."""
 LIMIT = 2 * 21 * 21
 DT_RATE = 2e-3

@@ -71,7 +71,7 @@ def over_firing(
         _, level = at(0, mark)
         parts.append(f'<path d="M70 {level:.0f}H550" stroke="#ddd"/>')
         parts.append(f'<text x="62" y="{level + 4:.0f}" text-anchor="end">{form(mark)}</text>')
-    for percent in range(0, int(most * 100) + 1, 2):
+    for percent in range(0, int(most * 100) + 1, 2 if most <= 0.2 else 5):
         place, level = at(percent / 100, y[0])
         parts.append(f'<text x="{place - 8:.0f}" y="{level + 18:.0f}">{percent} %</text>')
     place, level = at(BREAK_EVEN, y[0])
