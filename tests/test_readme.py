@@ -20,6 +20,9 @@ def test_what_the_results_promise() -> None:
         "lunarlander-mlp": 220.0,
         "acrobot-mlp": -90.0,
         "cartpole-hidden-transformer": 495.0,
+        "cartpole-hidden-transformer-4bit": 495.0,
+        "lunarlander-transformer": 220.0,
+        "maze-transformer": -60.0,
     }
     assert set(found) == set(floor)
     for name, least in floor.items():
