@@ -7,6 +7,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils.env_checker import check_env
 
 from strl.environments import register
 from strl.errors import EnvironmentFault
@@ -73,8 +75,21 @@ def test_actions_of_a_box_are_seen_as_they_are() -> None:
     ("kwargs", "message"),
     [
         ({"of": "CartPole-v1", "hide": (4,)}, "features are 0..3"),
+        ({"of": "CartPole-v1", "hide": 4}, "hide = 4, must be a list of integers"),
+        ({"of": "CartPole-v1", "hide": (1.0,)}, r"hide = \(1\.0,\), must be a list of integers"),
+        ({"of": "CartPole-v1", "hide": (True,)}, r"hide = \(True,\), must be"),
+        ({"of": "CartPole-v1", "hide": "x"}, "hide = 'x', must be"),
+        ({"of": "CartPole-v1", "hide": ""}, "hide = '', must be"),
+        ({"of": "CartPole-v1", "action": 1}, "action = 1, must be True or False"),
+        ({"of": "CartPole-v1", "reward": "no"}, "reward = 'no', must be True or False"),
+        ({"of": "CartPole-v1", "target": "x"}, "target = 'x', must be None or a finite number"),
+        ({"of": "CartPole-v1", "target": True}, "target = True, must be None or a finite number"),
+        ({"of": "CartPole-v1", "target": float("nan")}, "target = nan, must be"),
+        ({"of": "CartPole-v1", "target": float("inf")}, "target = inf, must be"),
+        ({"of": "CartPole-v1", "target": 1e39}, r"target = 1e\+39, must be"),
         ({"of": "CartPole-v1", "time": 0}, "time = 0"),
         ({"of": "CartPole-v1", "time": 0.5}, r"time = 0\.5"),
+        ({"of": "strl/MazeSigns-v0", "render_mode": "human"}, "render_mode = 'human', must be"),
         ({"of": "FrozenLake-v1"}, "must be a Box"),
         ({"of": "NoSuch-v1"}, "NoSuch"),
         ({}, "of"),
@@ -83,3 +98,23 @@ def test_actions_of_a_box_are_seen_as_they_are() -> None:
 def test_what_cannot_be_one_is_an_environments_fault(kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(EnvironmentFault, match=message):
         Environment(id="strl/Sequence-v0", kwargs=kwargs).make()
+
+
+@pytest.mark.parametrize(
+    ("of", "hide", "size"),
+    [("CartPole-v1", (1, 3), 2 + 2 + 1), ("strl/MazeSigns-v0", (0,), 11 + 4 + 1 + 4 + 1)],
+)
+def test_a_spec_makes_the_same_again(of: str, hide: tuple[int, ...], size: int) -> None:
+    env = made(of=of, hide=hide, target=5.0)
+    assert env.spec is not None
+    assert env.observation_space.shape == (size,)
+    for spec in (env.spec, EnvSpec.from_json(env.spec.to_json())):
+        again = gymnasium.make(spec)
+        assert again.observation_space == env.observation_space
+        assert np.array_equal(again.reset(seed=4)[0], env.reset(seed=4)[0])
+
+
+@pytest.mark.filterwarnings("ignore:.*is different from the unwrapped version")
+@pytest.mark.filterwarnings("ignore:.*Box observation space m[a-z]+ value is -?infinity")  # return to go
+def test_gymnasiums_checker_passes_a_sequence_of_a_sequence() -> None:
+    check_env(gymnasium.make("strl/Sequence-v0", of="strl/MazeSigns-v0"))

@@ -193,9 +193,18 @@ class TestEnvironment:
         ends = [env.step(int(wall))[2:4] for _ in range(18)]
         assert ends == [(False, False)] * 17 + [(False, True)]
 
-    @pytest.mark.parametrize("wrong", [{"size": 2}, {"size": 200}, {"loops": 1.5}, {"view": "smells"}])
-    def test_what_makes_no_sense_is_refused(self, wrong: dict[str, Any]) -> None:
-        with pytest.raises(ValueError, match="must be"):
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            *[("size", value) for value in (2, 200, 7.5, "7", True)],
+            *[("loops", value) for value in (1.5, -0.1, float("nan"), "a", None, True)],
+            ("view", "smells"),
+            *[("render_mode", value) for value in ("human", "", 1)],
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, name: str, value: object) -> None:
+        wrong: dict[str, Any] = {name: value}
+        with pytest.raises(ValueError, match=f"^{name} = {value!r}, must be "):
             Maze(**wrong)
 
 

@@ -8,6 +8,7 @@ read only on leaving a junction and tell the turn at the next, so that only memo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal
 
 import gymnasium
@@ -18,7 +19,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import depth_first_order, minimum_spanning_tree, shortest_path
 
 from strl.environments.maze_picture import Cell, Image, Sign, picture, text
-from strl.environments.sequence import Sequence
+from strl.environments.sequence import Sequence, is_number
 
 View = Literal["colours", "signs"]
 VIEWS: tuple[View, ...] = ("colours", "signs")
@@ -116,9 +117,10 @@ class Maze(gymnasium.Env[NDArray[np.float32], Any]):
         size: cells on a side, 3..101.
         view: see above.
         loops: share of a tree's walls that are missing; 0 leaves one way between any two cells.
+        render_mode: ``rgb_array``, ``ansi`` or ``None``.
 
     Raises:
-        ValueError: an argument out of range.
+        ValueError: an argument of the wrong type or out of range.
     """
 
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 5}  # noqa: RUF012  # Gymnasium's own name and type
@@ -126,16 +128,20 @@ class Maze(gymnasium.Env[NDArray[np.float32], Any]):
     def __init__(
         self, *, size: int = 21, view: View = "colours", loops: float = 0.0, render_mode: str | None = None
     ) -> None:
-        if not 3 <= size <= SIZE_MAX or not 0 <= loops <= 1 or view not in VIEWS:
-            raise ValueError(
-                f"size = {size}, must be 3..{SIZE_MAX}; loops = {loops}, must be 0..1; view = {view!r}, "
-                f"must be one of {', '.join(VIEWS)}"
-            )
-        self.size, self.view, self.loops, self.render_mode = size, view, loops, render_mode
+        if not is_number(size, Integral) or not 3 <= size <= SIZE_MAX:
+            raise ValueError(f"size = {size!r}, must be an integer in 3..{SIZE_MAX}")
+        if not is_number(loops) or not 0 <= loops <= 1:
+            raise ValueError(f"loops = {loops!r}, must be a number in 0..1")
+        if view not in VIEWS:
+            raise ValueError(f"view = {view!r}, must be one of {', '.join(VIEWS)}")
+        modes = self.metadata["render_modes"]
+        if render_mode is not None and render_mode not in modes:
+            raise ValueError(f"render_mode = {render_mode!r}, must be None or one of {', '.join(modes)}")
+        self.size, self.view, self.loops, self.render_mode = int(size), view, float(loops), render_mode
         features = 4 + COLOURS * 5 if view == "colours" else 4 + 8
         self.observation_space = spaces.Box(0.0, 1.0, (features,), np.float32)
         self.action_space = spaces.Discrete(4)
-        self._limit = 2 * size * size
+        self._limit = 2 * self.size**2
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

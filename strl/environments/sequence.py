@@ -10,17 +10,19 @@ embedding's weights: linear in t.
 from __future__ import annotations
 
 from collections.abc import Sequence as Listed
+from numbers import Integral, Real
 from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 Observation = NDArray[np.float32]
 
 
-class Sequence(gymnasium.Wrapper[Observation, Any, Any, Any]):
+class Sequence(gymnasium.Wrapper[Observation, Any, Any, Any], RecordConstructorArgs):
     """Observations [features kept, last action, last reward, return to go, time], flat.
 
     The last action is one-hot for Discrete actions (all zero before the first), else the action itself. What
@@ -34,7 +36,7 @@ class Sequence(gymnasium.Wrapper[Observation, Any, Any, Any]):
         time: steps after which the time, 0 at first, has come to 1, where it stays; ``None`` leaves it out.
 
     Raises:
-        ValueError: spaces, features or a number of steps that do not fit.
+        ValueError: spaces that do not fit, or an argument of the wrong type or out of range.
     """
 
     def __init__(
@@ -54,15 +56,18 @@ class Sequence(gymnasium.Wrapper[Observation, Any, Any, Any]):
                 f"observations must be a Box, actions Discrete or a Box; found {seen} and {acted}"
             )
         size = int(np.prod(seen.shape))
-        if not set(hide) <= set(range(size)):
-            raise ValueError(f"hide = {list(hide)}, features are 0..{size - 1}")
-        if time is not None and (isinstance(time, bool) or not isinstance(time, int) or time < 1):
-            raise ValueError(f"time = {time!r}, must be a number of steps, at least 1")
-        self._kept = [k for k in range(size) if k not in set(hide)]
+        _check(size, hide=hide, action=action, reward=reward, target=target, time=time)
+        hidden = {int(k) for k in hide}
+        target = None if target is None else float(target)
+        # ``spec`` makes the wrapper again from these. JSON has no tuples, and gives a list back as a list.
+        RecordConstructorArgs.__init__(
+            self, hide=sorted(hidden), action=action, reward=reward, target=target, time=time
+        )
+        self._kept = [k for k in range(size) if k not in hidden]
         self._first = int(acted.start) if isinstance(acted, spaces.Discrete) else 0
         self._choices = int(acted.n) if isinstance(acted, spaces.Discrete) else 0
         self._parts = (action, reward, target is not None, time is not None)
-        self._target = 0.0 if target is None else float(target)
+        self._target = target or 0.0
         self._time = time or 1
         low, high = self._bounds(seen, acted)
         self.observation_space = spaces.Box(low, high, dtype=np.float32)
@@ -119,6 +124,30 @@ class Sequence(gymnasium.Wrapper[Observation, Any, Any, Any]):
         if action is not None:
             one_hot[int(action) - self._first] = 1.0
         return one_hot
+
+
+def _check(size: int, *, hide: Any, action: Any, reward: Any, target: Any, time: Any) -> None:
+    """Raise ``ValueError`` at the first argument that is not what ``Sequence`` takes.
+
+    Args:
+        size: features of the flat observation.
+    """
+    listed = isinstance(hide, Listed) and not isinstance(hide, str | bytes)
+    if not listed or not all(is_number(k, Integral) and 0 <= k < size for k in hide):
+        raise ValueError(f"hide = {hide!r}, must be a list of integers; features are 0..{size - 1}")
+    for name, value in (("action", action), ("reward", reward)):
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} = {value!r}, must be True or False")
+    limit = float(np.finfo(np.float32).max)  # observations are float32
+    if target is not None and not (is_number(target) and abs(target) <= limit):
+        raise ValueError(f"target = {target!r}, must be None or a finite number of at most ±{limit:.2g}")
+    if time is not None and (isinstance(time, bool) or not isinstance(time, int) or time < 1):
+        raise ValueError(f"time = {time!r}, must be None or a number of steps, at least 1")
+
+
+def is_number(value: Any, kind: type = Real) -> bool:
+    """Whether it is of the kind, ``Real`` or ``Integral``; True and False, integers to Python, are not."""
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def sequence(
