@@ -133,7 +133,7 @@ class TestOnChip:
     def test_layers_that_never_saw_a_spike_fit_as_well(self, blocks: int) -> None:
         given: dict[str, Any] = {"blocks": blocks, "width": 64, "hidden": 128, "norm": True}
         torch.manual_seed(0)
-        module = SpikingTransformer(TransformerConfig(inputs=4, outputs=2, input_unit=4 / 127, **given))
+        module = SpikingTransformer(TransformerConfig(inputs=4, outputs=2, input_unit=1 / 32, **given))
         for layer in norms(module):
             layer.running_var.zero_()
         policy = replace(transformer(**given), module=module)

@@ -38,7 +38,7 @@ import torch
 from torch import Tensor, nn
 
 from strl.errors import ModelError
-from strl.policies.chip_layers import SCALE, ChipLeaky, ChipLinear, ChipScale
+from strl.policies.chip_layers import CURRENT, ROOM, SCALE, ChipLeaky, ChipLinear, ChipScale, fit
 from strl.policies.modules import Delay, Product, Sum
 
 if TYPE_CHECKING:
@@ -165,6 +165,10 @@ class Streaming(nn.Module):
         memory = self.memory(self.memory_in(self.bind(key, value)))
         added: Tensor = self.out(self.ask(query, memory))
         return added
+
+    def bound(self) -> None:
+        """Take back weights with which a sum could leave its register if all that it adds came for ever."""
+        fit([self.memory_in], ROOM * CURRENT / MEMORY_SCALE * (1 - self.memory.retention.detach()))
 
 
 class Masked(nn.Module):

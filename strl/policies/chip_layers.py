@@ -7,15 +7,25 @@ arXiv 1308.3432), so that these layers are trained as any others are.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import snntorch as snn
 import torch
 from torch import Tensor, nn
 
+from strl.errors import ModelError
+
 SCALE = 2.0**11
 """Chip units of one unit of current, unless a layer says otherwise: a threshold of 1 is this mantissa."""
 DECAY = 4096
+CURRENT = 2**17
+"""What a current can be at most, in chip units: 24 bits, of which 6 stand below one of them."""
+HEAVIEST = 2**14
+"""What a weight can be at most, in chip units, however few its bits: of two, −256 or 128 by 2⁷."""
+ROOM = 0.9
+"""Share of it that may be filled in training."""
 LEAST = 1 - 2**23
 """Where a potential's register ends, in units of its own; a spike keeps it from the other end."""
 MOMENTUM = 0.1
@@ -53,6 +63,11 @@ class ChipLinear(nn.Linear):
         norm: bool = False,
     ) -> None:
         super().__init__(inputs, outputs, bias=bias or norm)
+        if unit <= 0 or math.frexp(unit)[0] != 0.5:
+            raise ModelError(
+                f"ChipLinear: unit = {unit:g}, must be a power of two: other steps are none of the chip's",
+                hint="give the direct encoder a gain that is a power of two",
+            )
         self.weight_bits = weight_bits
         self.unit = unit
         self.scale = scale
@@ -67,6 +82,19 @@ class ChipLinear(nn.Linear):
         by_batch = self.norm and self.training
         weight, bias = self._numbers(*(self._seen(input) if by_batch else self._running))
         return nn.functional.linear(input, weight, bias)
+
+    def most(self, reach: float = 1.0) -> Tensor:
+        """The most that each output can be, [outputs], if inputs are at most ``reach`` and all against it."""
+        weight, bias = self._numbers(*self._running)
+        total = weight.detach().abs().sum(1) * reach
+        return total if bias is None else total + bias.detach().abs()
+
+    def weaken(self, factor: Tensor) -> None:
+        """Take each output down to ``factor`` [outputs] of what it is."""
+        with torch.no_grad():
+            (self.gain if self.norm else self.weight.T).mul_(factor)
+            if self.bias is not None:
+                self.bias.mul_(factor)
 
     @property
     def stored_weight(self) -> Tensor:
@@ -107,6 +135,27 @@ class ChipLinear(nn.Linear):
 
     def _stored(self, values: Tensor, unit: float) -> Tensor:
         return _stored(values, self.weight_bits, 1 / (self.scale * unit))
+
+
+def fit(layers: Sequence[ChipLinear], room: Tensor | float, reach: float = 1.0) -> None:
+    """Weaken layers that meet in the same neurons where what they add up to could be more than ``room``.
+
+    Args:
+        room: of each neuron or of all.
+        reach: of the first layer's inputs; those of the others are spikes.
+    """
+    first, *others = layers
+    for layer in layers:
+        heaviest = HEAVIEST / layer.scale / (max(1.0, reach / 2) if layer is first else 1.0)
+        with torch.no_grad():
+            layer.weight.clamp_(-heaviest, heaviest)
+    while True:  # what is weakened is rounded anew, some of it up
+        total = sum((layer.most() for layer in others), first.most(reach))
+        if (total <= room).all():
+            return
+        factor = (room / total.clamp(min=2.0**-20)).clamp(max=1.0)
+        for layer in layers:
+            layer.weaken(torch.where(factor < 1, 0.99 * factor, factor))
 
 
 class ChipScale(nn.Module):
@@ -163,6 +212,7 @@ class ChipLeaky(snn.Leaky):  # type: ignore[misc]  # snnTorch is untyped
         self.grain = 1 / (64 * scale)
         self.floor = LEAST * self.grain
         self.silent = silent
+        self.scale = scale
         self.resets = resets and not silent
         self.most = most
 

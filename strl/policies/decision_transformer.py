@@ -133,6 +133,9 @@ class DecisionLearner:
         """It reads in one way alone."""
         return nullcontext()
 
+    def bound(self) -> None:
+        """Weights may be what they like."""
+
     def memory(self) -> dict[str, Tensor]:
         """Nothing goes from one window of the training to the next."""
         return {}

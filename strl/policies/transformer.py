@@ -17,6 +17,7 @@ Other attentions than this one stand in ``strl.policies.attention``, by name.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,8 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from strl.errors import ModelError
-from strl.policies.attention import KINDS, AttentionName, linear, neurons
-from strl.policies.chip_layers import SCALE, ChipLeaky, ChipLinear
+from strl.policies.attention import KINDS, AttentionName, Streaming, linear, neurons
+from strl.policies.chip_layers import CURRENT, ROOM, SCALE, ChipLeaky, ChipLinear, fit
 from strl.policies.modules import Sum
 from strl.registry import suggest
 
@@ -156,7 +157,7 @@ class Block(nn.Module):
         super().__init__()
         width, hidden = config.width, config.hidden
         self.token = neurons(config)
-        self.attention = KINDS[config.attention](config)
+        self.attention: Any = KINDS[config.attention](config)
         self.attended = Sum()
         self.up_in = neurons(config)
         self.up = linear(config, width, hidden)
@@ -169,6 +170,13 @@ class Block(nn.Module):
         added = self.down(self.hidden(self.up(self.up_in(stream))))
         transformed: Tensor = self.transformed(stream, added)
         return transformed
+
+    def alone(self) -> Iterator[ChipLinear]:
+        """Layers that are all that their neurons receive, but those of a kept sum, whose room is another."""
+        yield self.up
+        for name, layer in self.attention.named_children():
+            if name in ("query_in", "key_in", "value_in"):
+                yield layer
 
 
 class SpikingTransformer(nn.Module):
@@ -187,6 +195,26 @@ class SpikingTransformer(nn.Module):
         self.out = ChipLeaky(
             torch.full((config.outputs,), config.readout_beta), silent=True, scale=READ_SCALE
         )
+
+    def bound(self, reach: float) -> None:
+        """Take back weights with which a current could leave its register, whatever spikes together.
+
+        Training makes weights grow; after each of its steps this leaves a network that the chip can hold.
+
+        Args:
+            reach: greatest input, in its units.
+        """
+        room = ROOM * CURRENT / self.config.scale
+        stream = [self.embed]
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            for layer in block.alone():
+                fit([layer], room)
+            if isinstance(block.attention, Streaming):
+                block.attention.bound()
+            stream += [block.attention.out, block.down]
+        fit(stream, room, reach)
+        fit([self.head], ROOM * CURRENT / READ_SCALE * (1 - self.out.retention.detach()))
 
     def forward(self, x: Tensor) -> Tensor:
         stream = self.embed(x)

@@ -45,7 +45,9 @@ def scale_of(name: str, lif: LIF, bundles: Sequence[Bundle], grid: Grid, semanti
         scale = 1 / (64 * lif.grain)
         if scale > min(must):
             raise ChipError(
-                f"{name}: grain = {lif.grain:g} is too fine, at least {1 / (64 * min(must)):g} fits"
+                f"{name}: what its synapses may add up to leaves a register by {scale / min(must):.2f}, "
+                f"at this grain of {lif.grain:g}",
+                hint="take smaller weights (or fewer: width, gain), or neurons of a smaller scale",
             )
         return scale
     found = [_largest(base, must, should) for base in _bases(bundles, grid)]

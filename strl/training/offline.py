@@ -68,6 +68,9 @@ class Learner(Protocol):
     def learning(self) -> AbstractContextManager[None]:
         """Inside, it reads to learn and not to act."""
 
+    def bound(self) -> None:
+        """Called after every step of the optimiser, which may have moved weights too far."""
+
     def memory(self) -> dict[str, Tensor]:
         """What is carried from window to window."""
 
@@ -148,6 +151,7 @@ class OfflineRun:
         torch.autograd.backward(loss + price * rate)
         torch.nn.utils.clip_grad_norm_(self.learner.module.parameters(), 1.0)
         self.optimiser.step()
+        self.learner.bound()
         right = readout.detach().argmax(2) == answers
         return loss.item(), right.float().mean().item(), rate.item()
 

@@ -20,6 +20,7 @@ from strl.loop.environment import World
 from strl.policies.attention import OverTicks
 from strl.policies.chip_layers import ChipLeaky
 from strl.policies.policy import SpikingPolicy
+from strl.policies.transformer import SpikingTransformer
 from strl.training.dagger import Imitation, Run
 from strl.training.episodes import Act, make_env, training_seeds
 from strl.training.scan import over_ticks
@@ -57,6 +58,10 @@ class SequenceStudent(Student):
             yield
         finally:
             self.module.eval()
+
+    def bound(self) -> None:
+        if isinstance(self.module, SpikingTransformer):
+            self.module.bound(self.encoder.unit * 2.0**self.encoder.bits)
 
     def clear(self, lanes: Sequence[int] | NDArray[np.bool_] | None = None) -> None:
         """Forget everything, or what happened in some lanes."""
@@ -179,6 +184,7 @@ class SequenceRun(Run):
             torch.autograd.backward(loss + price * rate)
             torch.nn.utils.clip_grad_norm_(self.student.module.parameters(), 1.0)
             self.optimiser.step()
+            self.student.bound()
             figures.append((loss.item(), agreement, rate.item()))
         self.student.clear()
         late = np.mean(figures[len(figures) // 2 :], axis=0)
