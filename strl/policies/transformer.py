@@ -95,11 +95,11 @@ class TransformerConfig:
         _whole("weight_bits", self.weight_bits, 2, 8)
         if len(self.memory) != 2:
             raise ModelError(f"transformer: memory = {self.memory!r}, must be two retentions")
+        _share("beta_limit", self.beta_limit)
         for name, value in (("beta", self.beta), ("readout_beta", self.readout_beta), *_pair(self.memory)):
             _share(name, value, below=True)
         if not isinstance(self.input_unit, int | float) or not 0 < self.input_unit < math.inf:
             raise ModelError(f"transformer: input_unit = {self.input_unit!r}, must be above 0")
-        _share("beta_limit", self.beta_limit)
         for name, value in (("beta", self.beta), ("readout_beta", self.readout_beta)):
             if value > self.beta_limit:
                 raise ModelError(
