@@ -23,7 +23,7 @@ from strl.testing import random_program
 
 pytestmark = [pytest.mark.lava, pytest.mark.timeout(60)]
 
-SOON_S = 5.0
+SOON_S = 20.0
 BACKENDS = {"lava": LavaBackend, "lava-fused": LavaFusedBackend}
 
 WORKER = """
