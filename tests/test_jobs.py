@@ -304,7 +304,10 @@ class Run:
     def __init__(self, tmp_path: Path) -> None:
         self.output, self.pids = tmp_path / "run", tmp_path / "pids"
         self.pids.mkdir(exist_ok=True)
+        # A shell that runs tests in the background has Ctrl-C ignored in all that it starts.
         code = f"""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from strl.ir import EnvironmentSpec
 from strl.loop import subject

@@ -26,8 +26,10 @@ pytestmark = [pytest.mark.lava, pytest.mark.timeout(60)]
 SOON_S = 20.0
 BACKENDS = {"lava": LavaBackend, "lava-fused": LavaFusedBackend}
 
+# A shell that runs tests in the background has Ctrl-C ignored in all that it starts.
 WORKER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import numpy as np
 from hardware_sims.lava import LavaBackend, LavaFusedBackend
 from strl.chip import Program
