@@ -28,17 +28,17 @@ from strl.errors import UsageError
 from strl.ir.semantics import Readout, Semantics
 from strl.loop.adopt import environment_spec
 from strl.loop.statistics import iqm
-from strl.policies.attention import AttentionName
 from strl.policies.checkpoint import Checkpoint, load, save
 from strl.policies.policy import SpikingPolicy
 from strl.policies.threads import one_thread
-from strl.policies.transformer import SpikingTransformer, TransformerConfig, retentions
+from strl.policies.transformer import SpikingTransformer
 from strl.training.episodes import TEST_SEEDS, VALIDATION_SEEDS, check_seed, make_env
 from strl.training.files import run_folder
 from strl.training.mazes import TEST_MAZES, TRAINING_MAZES, Episodes, collected
 from strl.training.offline import Offline, OfflineRun, Streaming, accuracy
 from strl.training.recipes import student_recipe
 from strl.training.sequence import returns
+from strl.training.shape import Shape
 from strl.training.train import Trained, versions
 
 TESTED = 200
@@ -46,35 +46,20 @@ TESTED = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MazeTraining:
-    """What is trained.
+class MazeTraining(Shape):
+    """What is trained, beside the network's ``Shape``.
 
     Args:
         env: ``strl/Maze-v0`` or ``strl/MazeSigns-v0``.
-        ticks: T of a decision.
         precision, gain: of the direct encoder; with two bits a feature of 0 or 1 is one spike or none.
-        width, hidden, blocks, weight_bits, attention, heads, context, position, norm, beta_limit, memory: see
-            ``TransformerConfig``.
         seed: of everything but the data, which are the same for all.
         after: checkpoint whose weights are gone on from.
         offline: see ``Offline``.
     """
 
     env: str
-    ticks: int = 4
     precision: int = 2
     gain: float = 2.0
-    width: int = 64
-    hidden: int = 128
-    blocks: int = 1
-    weight_bits: int = 8
-    attention: AttentionName = "streaming"
-    heads: int = 1
-    context: int = 4
-    position: bool = False
-    norm: bool = False
-    beta_limit: float = 0.5
-    memory: tuple[float, float] = (0.8, 0.998)
     seed: int = 0
     after: str | None = None
     offline: Offline = field(default_factory=Offline)
@@ -144,23 +129,7 @@ def _policy(options: MazeTraining) -> SpikingPolicy:
     low[-1], high[-1] = 2 * TARGET, 0.0
     coding = {"precision": options.precision, "gain": options.gain}
     encode, decode = default_codec(box, env.action_space, low=low, high=high, options=coding)
-    config = TransformerConfig(
-        inputs=encode.size,
-        outputs=decode.size,
-        width=options.width,
-        hidden=options.hidden,
-        blocks=options.blocks,
-        weight_bits=options.weight_bits,
-        attention=options.attention,
-        heads=options.heads,
-        context=options.context,
-        ticks=options.ticks,
-        position=options.position,
-        norm=options.norm,
-        memory=options.memory,
-        **retentions(options.beta_limit),
-        input_unit=encode.unit,
-    )
+    config = options.config(inputs=encode.size, outputs=decode.size, unit=encode.unit)
     module = SpikingTransformer(config)
     if options.after is not None:
         _take_over(module, Path(options.after))

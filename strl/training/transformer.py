@@ -7,7 +7,7 @@ probability of each action: where it hardly prefers one, the student need not ei
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,18 @@ from strl.ir.semantics import Readout, Semantics
 from strl.loop.adopt import environment_spec
 from strl.loop.statistics import iqm
 from strl.loop.subject import of_policy
-from strl.policies.attention import ON_CHIP, AttentionName
+from strl.policies.attention import ON_CHIP
 from strl.policies.checkpoint import Checkpoint, save
 from strl.policies.policy import SpikingPolicy
 from strl.policies.threads import one_thread
-from strl.policies.transformer import SpikingTransformer, TransformerConfig, retentions
+from strl.policies.transformer import SpikingTransformer
 from strl.training.dagger import Imitation
 from strl.training.episodes import TEST_SEEDS, Act, check_seed, make_env, training_seeds
 from strl.training.expert import train_expert
 from strl.training.files import run_folder
 from strl.training.recipes import expert_recipe, student_recipe
 from strl.training.sequence import SequenceRun, SequenceStudent, returns
+from strl.training.shape import Shape
 from strl.training.train import (
     Trained,
     check_spaces,
@@ -46,17 +47,14 @@ _RANGE_STEPS = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceTraining:
-    """What ``strl train --policy transformer`` is told.
+class SequenceTraining(Shape):
+    """What ``strl train --policy transformer`` is told, beside the network's ``Shape``.
 
     Args:
         env: Gymnasium id.
         teacher: id of the environment that the expert is trained in; ``info["state"]`` of ``env`` is what it
             would observe there. ``None`` for ``env`` itself.
-        ticks: T of a decision.
         precision, gain: of the direct encoder; ranges are measured.
-        width, hidden, blocks, weight_bits, attention, heads, context, position, norm, beta_limit, memory: see
-            ``TransformerConfig``.
         seed: of everything.
         expert_steps: environment steps of the expert; ``None`` takes the recipe's.
         imitation: see ``Imitation``; a batch is of windows.
@@ -64,20 +62,8 @@ class SequenceTraining:
 
     env: str
     teacher: str | None = None
-    ticks: int = 4
     precision: int = 8
     gain: float = 4.0
-    width: int = 64
-    hidden: int = 128
-    blocks: int = 1
-    weight_bits: int = 8
-    attention: AttentionName = "streaming"
-    heads: int = 1
-    context: int = 4
-    position: bool = False
-    norm: bool = False
-    beta_limit: float = 0.5
-    memory: tuple[float, float] = (0.8, 0.998)
     seed: int = 0
     expert_steps: int | None = None
     imitation: Imitation = field(
@@ -183,7 +169,7 @@ def _semantics(options: SequenceTraining, env: gym.Env[Any, Any], seen: NDArray[
     return Semantics(
         ticks=options.ticks,
         state="carry",
-        rest=_config(options, 1, 1).depth,
+        rest=options.config().depth,
         readout=Readout(kind="membrane"),
         encoder=encode.to_dict(),
         decoder=decode.to_dict(),
@@ -191,27 +177,8 @@ def _semantics(options: SequenceTraining, env: gym.Env[Any, Any], seen: NDArray[
     )
 
 
-def _config(options: SequenceTraining, inputs: int, outputs: int) -> TransformerConfig:
-    return TransformerConfig(
-        inputs=inputs,
-        outputs=outputs,
-        width=options.width,
-        hidden=options.hidden,
-        blocks=options.blocks,
-        weight_bits=options.weight_bits,
-        attention=options.attention,
-        heads=options.heads,
-        context=options.context,
-        ticks=options.ticks,
-        position=options.position,
-        norm=options.norm,
-        memory=options.memory,
-        **retentions(options.beta_limit),
-    )
-
-
 def _policy(options: SequenceTraining, semantics: Semantics) -> SpikingPolicy:
     encode, decode = encoder(semantics.encoder), decoder(semantics.decoder)
     bits = options.weight_bits if options.weight_bits < 8 else None
-    module = SpikingTransformer(replace(_config(options, encode.size, decode.size), input_unit=encode.unit))
+    module = SpikingTransformer(options.config(inputs=encode.size, outputs=decode.size, unit=encode.unit))
     return SpikingPolicy(module=module, semantics=semantics, weight_bits=bits)
