@@ -178,6 +178,14 @@ def test_however_weights_grow_training_leaves_what_a_chip_can_hold(
     chip_equals_network(policy, decisions=4, silent=True)
 
 
+def test_a_training_that_has_run_into_nan_is_not_held_up() -> None:
+    policy = transformer()
+    with torch.no_grad():
+        policy.module.embed.weight[0, 0] = torch.nan
+        policy.module.blocks[0].up.weight[0, 0] = torch.inf
+    SequenceStudent(policy).bound()
+
+
 def test_an_input_of_other_steps_than_the_chips_is_refused() -> None:
     """0.75 of a weight of 1/2048 is no chip unit: the program would round what the module does not."""
     with pytest.raises(ModelError, match=r"unit = 0.75, must be a power of two"):

@@ -22,10 +22,10 @@ SCALE = 2.0**11
 DECAY = 4096
 CURRENT = 2**17
 """What a current can be at most, in chip units: 24 bits, of which 6 stand below one of them."""
+ROOM = 0.9
+"""Share of ``CURRENT`` that training may fill."""
 HEAVIEST = 2**14
 """What a weight can be at most, in chip units, however few its bits: of two, −256 or 128 by 2⁷."""
-ROOM = 0.9
-"""Share of it that may be filled in training."""
 LEAST = 1 - 2**23
 """Where a potential's register ends, in units of its own; a spike keeps it from the other end."""
 MOMENTUM = 0.1
@@ -151,7 +151,7 @@ def fit(layers: Sequence[ChipLinear], room: Tensor | float, reach: float = 1.0) 
             layer.weight.clamp_(-heaviest, heaviest)
     while True:  # what is weakened is rounded anew, some of it up
         total = sum((layer.most() for layer in others), first.most(reach))
-        if (total <= room).all():
+        if not (total > room).any():  # nor where a training has run into NaN, which no factor mends
             return
         factor = (room / total.clamp(min=2.0**-20)).clamp(max=1.0)
         for layer in layers:

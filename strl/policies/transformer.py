@@ -3,7 +3,7 @@
 One call is one tick of one token. A block adds what attention and a spiking MLP give to a stream of currents
 (membrane shortcuts, as in the Spike-driven Transformer, arXiv 2307.01694):
 
-    z = N(stream);  q, k, v = N(W z);  s ← r ⊙ s + k ⊙ v;  stream ← stream + W (q ⊙ [s > 2])
+    z = N(stream);  q, k, v = N(W z);  s ← r ⊙ s + W (k ⊙ v);  stream ← stream + W (q ⊙ [s > θ])
     stream ← stream + W N(W N(stream))
 
 N are leaky neurons that forget from one decision to the next, s the causal running sum of K ⊙ V with a
@@ -128,9 +128,9 @@ class TransformerConfig:
     def scale(self) -> float:
         """Chip units of one unit of current, see ``ChipLeaky``: less, the more synapses meet in a neuron.
 
-        The stream must fit a register whatever spikes together, and its weights grow while it is trained: the
-        shipped ones leave a factor of 2 to 3 unused. A norm makes weights greater the rarer the spikes are
-        that they are for, hence half of it.
+        The stream must fit a register whatever spikes together, and its weights grow while it is trained, as
+        far as ``bound`` lets them. A norm makes weights greater the rarer the spikes are that they are for,
+        hence half of it.
         """
         meet = self.blocks * (self.width + self.hidden) * (2 if self.norm else 1)
         return SCALE * 2.0 ** -max(0, math.ceil(math.log2(meet / MEET)))
