@@ -19,10 +19,12 @@ from strl.policies.checkpoint import load
 from strl.policies.chip_layers import ChipLeaky
 from strl.policies.decision_transformer import DecisionConfig, DecisionLearner, DecisionTransformer
 from strl.policies.transformer import SpikingTransformer, TransformerConfig
+from strl.training import maze_policy
 from strl.training.maze_policy import MazeTraining, configure_maze, train_maze
 from strl.training.mazes import TRAINING_MAZES, Episodes, collected
 from strl.training.offline import Offline, OfflineRun, Stream, Streaming, accuracy
 from strl.training.scan import over_ticks
+from strl.training.sequence import price
 
 register()
 torch.set_num_threads(1)  # networks so small are slower on more
@@ -217,6 +219,30 @@ class TestTraining:
         train_maze(SMALL, first)
         with pytest.raises(UsageError, match="no such transformer"):
             train_maze(replace(SMALL, width=20, after=str(first)), tmp_path / "other.safetensors")
+
+    def test_spikes_cost_nothing_at_first_and_everything_from_half_way(self) -> None:
+        """A charge from the start would silence attention before it is of use."""
+
+        def trained(updates: int, cost: float) -> dict[str, Tensor]:
+            options = replace(SMALL.offline, updates=6, spike_cost=cost)
+            learner = Streaming(maze_policy._policy(SMALL))
+            run = OfflineRun(learner, lambda: maze_policy.data(SMALL.offline, SMALL.env), options)
+            stream = Stream(maze_policy.data(SMALL.offline, SMALL.env), lanes=8, window=6)
+            for update in range(updates):
+                run._update(stream.window(update))
+                run.done += 1
+            return learner.module.state_dict()
+
+        def same(updates: int) -> bool:
+            torch.manual_seed(0)
+            free = trained(updates, 0.0)
+            torch.manual_seed(0)
+            dear = trained(updates, 10.0)
+            return all(torch.equal(value, dear[name]) for name, value in free.items())
+
+        assert same(1)
+        assert not same(2)
+        assert [price(0.4, part) for part in (0.0, 0.25, 0.5, 1.0)] == [0.0, 0.2, 0.4, 0.4]
 
     @pytest.mark.parametrize("wrong", [{"updates": 0}, {"window": -1}, {"noise": 2.0}, {"spike_cost": -1.0}])
     def test_what_makes_no_sense_is_refused(self, wrong: dict[str, Any]) -> None:

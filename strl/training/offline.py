@@ -22,7 +22,7 @@ from torch.utils.tensorboard import SummaryWriter
 from strl.errors import UsageError
 from strl.training.files import progress, read_tensors, write_tensors
 from strl.training.mazes import Episodes
-from strl.training.sequence import SequenceStudent
+from strl.training.sequence import SequenceStudent, price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +147,8 @@ class OfflineRun:
             readout, rate = self.learner.read(window["observations"], window["starts"])
         answers = torch.from_numpy(window["answers"])
         loss = nn.functional.cross_entropy(readout.flatten(0, 1), answers.flatten())
-        price = options.spike_cost * min(1.0, 2 * self.done / options.updates)  # see SequenceRun
-        torch.autograd.backward(loss + price * rate)
+        charge = price(options.spike_cost, self.done / options.updates)
+        torch.autograd.backward(loss + charge * rate)
         torch.nn.utils.clip_grad_norm_(self.learner.module.parameters(), 1.0)
         self.optimiser.step()
         self.learner.bound()

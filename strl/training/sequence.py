@@ -30,6 +30,14 @@ WINDOW = 25
 """Decisions that the gradient goes back through; what came before them is remembered all the same."""
 
 
+def price(cost: float, part: float) -> float:
+    """Of a mean spike when ``part`` of the training is over, 0..1: ``cost`` is reached half-way.
+
+    Charged before they are of use, the spikes of an attention fall silent for good.
+    """
+    return cost * min(1.0, 2 * part)
+
+
 class SequenceStudent(Student):
     """A ``SpikingPolicy`` of chip layers whose state is carried, made trainable.
 
@@ -179,9 +187,7 @@ class SequenceRun(Run):
             self.optimiser.zero_grad()
             with self.student.learning():
                 loss, agreement, rate = self._window({name: value[at, lanes] for name, value in seen.items()})
-            # Charged before they are of use, the spikes of an attention fall silent for good.
-            price = options.spike_cost * min(1.0, 2 * self._part(update))
-            torch.autograd.backward(loss + price * rate)
+            torch.autograd.backward(loss + price(options.spike_cost, self._part(update)) * rate)
             torch.nn.utils.clip_grad_norm_(self.student.module.parameters(), 1.0)
             self.optimiser.step()
             self.student.bound()
