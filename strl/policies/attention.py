@@ -18,9 +18,8 @@ the host remembers would send each of them K times. Here spikes wait in delays: 
 whatever K is, and what has been computed is not computed again.
 
 The sum of streaming is a current, which a spike does not reset: it can be asked in every tick, and asking
-does not change it. Potentials that were reset held next to nothing: trained so that only they could remember,
-a policy in CartPole without velocities reached 113 instead of 500. W, learned and the identity at first, lets
-what is new take away from what was: without it a sign in a maze was forgotten no sooner than its decay.
+does not change it. W, learned and near the identity at first, lets what is new take away from what was.
+Without the one next to nothing was held, without the other the old was lost no sooner than by its decay.
 
 Where a token stands in time: streaming has it in that decay, one rate a channel. A window may learn what
 a channel is worth k tokens ago (``position``; P of DSFormer's Q ⊙ P (K ⊙ V), constant along diagonals), K
