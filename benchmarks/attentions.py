@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
@@ -65,21 +65,30 @@ LIMIT = 2 * 21 * 21
 
 def attentions(kept: Path) -> list[dict[str, Any]]:
     """Hidden CartPole, K = 4: a row an attention and training seed."""
-    return [
-        {"attention": variant, "seed": seed, **_kept(kept / f"attention-{_file(variant)}-{seed}.json", row)}
-        for variant in VARIANTS
-        for seed in SEEDS
-        for row in [partial(_cartpole, kept, variant, seed)]
-    ]
+    return _rows(kept, "attention", _cartpole, VARIANTS, SEEDS)
 
 
 def maze_attentions(kept: Path) -> list[dict[str, Any]]:
     """Signs in mazes, the same, and a window as long as the decision transformer's."""
+    return _rows(kept, "maze", _maze, MAZE_VARIANTS, MAZE_SEEDS)
+
+
+def _rows(
+    kept: Path,
+    task: str,
+    measure: Callable[[Path, str, int], dict[str, Any]],
+    variants: Iterable[str],
+    seeds: Sequence[int],
+) -> list[dict[str, Any]]:
+    """Of every variant and seed, what was measured before or is now."""
     return [
-        {"attention": variant, "seed": seed, **_kept(kept / f"maze-{_file(variant)}-{seed}.json", row)}
-        for variant in MAZE_VARIANTS
-        for seed in MAZE_SEEDS
-        for row in [partial(_maze, kept, variant, seed)]
+        {
+            "attention": variant,
+            "seed": seed,
+            **_kept(kept / f"{task}-{_file(variant)}-{seed}.json", partial(measure, kept, variant, seed)),
+        }
+        for variant in variants
+        for seed in seeds
     ]
 
 

@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.attentions import without_attention
+from benchmarks.attentions import LANES, LIMIT, MAZES, without_attention
 from benchmarks.maze_page import FEATURES, LABELS, write
 from strl.energy import Wiring
 from strl.environments import register
@@ -46,12 +46,9 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULT, KEPT = ROOT / "results" / "maze.json", ROOT / "runs" / "maze"
 VIEWS: Mapping[str, str] = {"colours": "strl/Maze-v0", "signs": "strl/MazeSigns-v0"}
 SEEDS = (0, 1, 2)
-MAZES = 1000
 SPIKE_COSTS = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3)
 """Of a spike, at which signs are learned once more, with the first of the seeds."""
-LIMIT = 2 * 21 * 21
 DT_RATE = 2e-3
-LANES = 100
 CONTEXTS = (10, 30, 100, 300, 1000, 3000, 10_000)
 LOOP = 10
 """Decisions that are repeated: the same observations with more and more before them."""
