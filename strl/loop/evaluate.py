@@ -146,12 +146,7 @@ def evaluate(
         BackendError, ChipError, ModelError: the program cannot be made or run.
         StrlError: ``output`` cannot be written.
     """
-    if not 1 <= episodes <= EPISODES_MAX:
-        raise UsageError(f"episodes = {episodes}, must be 1..{EPISODES_MAX}")
-    if seed < 0:
-        raise UsageError(f"seed = {seed}, must be at least 0")
-    if jobs < 1:
-        raise UsageError(f"jobs = {jobs}, must be at least 1")
+    _check_counts(episodes, seed, jobs)
     world = environment(entrant.semantics, env)
     wanted = range(seed, seed + episodes)
     slots = entrant.slots(math.ceil(episodes / jobs), batch)
@@ -181,6 +176,15 @@ def evaluate(
     if journal is not None:
         journal.conclude(evaluation.to_dict())
     return evaluation
+
+
+def _check_counts(episodes: int, seed: int, jobs: int) -> None:
+    if not 1 <= episodes <= EPISODES_MAX:
+        raise UsageError(f"episodes = {episodes}, must be 1..{EPISODES_MAX}")
+    if seed < 0:
+        raise UsageError(f"seed = {seed}, must be at least 0")
+    if jobs < 1:
+        raise UsageError(f"jobs = {jobs}, must be at least 1")
 
 
 def _on_chip(program: Program, name: str, strict: bool, batch: int) -> ChipAgent:
